@@ -1,0 +1,256 @@
+"""The settings of one run: read once at the edge (command line or task), validated, and passed down.
+
+Importing this module reads nothing; `Settings.from_environment` is the only place that knows the names of variables.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from lyceum.errors import ConfigurationError
+
+_DATABASE_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+_SERVER_OPTION = re.compile(r"([a-z_][a-z0-9_.]*)=(.*)", re.DOTALL)
+_PRIVATE = 0o700
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where one warehouse lives. Every path and name that is derived from these is derived here, once.
+
+    `home` holds everything that Lyceum writes, so two homes run side by side. `database_url` points at a PostgreSQL >= 15
+    of one's own; None means the embedded server in `home`. `server_options` override the embedded server's configuration,
+    `server_user` names the account it runs as when Lyceum itself runs as root.
+    """
+
+    home: Path
+    project_root: Path = field(default_factory=lambda: Path(__file__).parents[2])
+    database_url: str | None = field(default=None, repr=False)
+    warehouse_database: str = "lyceum"
+    airflow_database: str = "airflow"
+    server_user: str | None = None
+    server_options: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str], cwd: Path) -> Settings:
+        """Read the settings from variables; a relative `LYCEUM_HOME` is taken from `cwd`. An empty variable counts as unset.
+
+        LYCEUM_HOME: default `.lyceum` in the checkout. LYCEUM_DATABASE_URL: an external PostgreSQL.
+        LYCEUM_WAREHOUSE_DATABASE, LYCEUM_AIRFLOW_DATABASE: names of the two databases; without them the warehouse is
+        the database that the URL names, else `lyceum`, and Airflow's metadata are in `airflow`.
+        LYCEUM_SERVER_USER: the embedded server's account under root. LYCEUM_SERVER_OPTIONS: `name=value` pairs
+        separated by spaces, quoted as in a shell, for the embedded server.
+
+        Raises `ConfigurationError` when a value cannot be used.
+        """
+        project_root = Path(__file__).parents[2]
+        home = environ.get("LYCEUM_HOME")
+        database_url = _database_url(environ.get("LYCEUM_DATABASE_URL"))
+        return cls(
+            home=(cwd / Path(home).expanduser()).absolute() if home else project_root / ".lyceum",
+            project_root=project_root,
+            database_url=database_url,
+            warehouse_database=_database_name(
+                environ, "LYCEUM_WAREHOUSE_DATABASE", _database_in(database_url) or "lyceum"
+            ),
+            airflow_database=_database_name(environ, "LYCEUM_AIRFLOW_DATABASE", "airflow"),
+            server_user=environ.get("LYCEUM_SERVER_USER") or None,
+            server_options=_server_options(environ.get("LYCEUM_SERVER_OPTIONS", "")),
+        )
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables from which a child process reads these same settings. Holds the URL's password, if any."""
+        variables = {
+            "LYCEUM_HOME": str(self.home),
+            "LYCEUM_DATABASE_URL": self.database_url or "",
+            "LYCEUM_WAREHOUSE_DATABASE": self.warehouse_database,
+            "LYCEUM_AIRFLOW_DATABASE": self.airflow_database,
+            "LYCEUM_SERVER_USER": self.server_user or "",
+            "LYCEUM_SERVER_OPTIONS": shlex.join(f"{name}={value}" for name, value in self.server_options),
+        }
+        return {name: value for name, value in variables.items() if value}
+
+    # What a person or another system puts in or takes out.
+
+    @property
+    def landing(self) -> Path:
+        """Inputs of file sources, one folder an organization."""
+        return self.home / "landing"
+
+    @property
+    def archives(self) -> Path:
+        """Parquet archives and their manifests."""
+        return self.home / "archives"
+
+    @property
+    def reports(self) -> Path:
+        """Rendered reports and data-quality pages."""
+        return self.home / "reports"
+
+    # What must stay private.
+
+    @property
+    def keys(self) -> Path:
+        """Key-encryption and signing keys of the file `KeyProvider`."""
+        return self.home / "keys"
+
+    @property
+    def secrets(self) -> Path:
+        """Generated passwords."""
+        return self.home / "secrets"
+
+    @property
+    def server_password_file(self) -> Path:
+        """The embedded server's password, readable by the owner of the home alone."""
+        return self.secrets / "server_password"
+
+    # What the running system needs.
+
+    @property
+    def logs(self) -> Path:
+        """Logs of our own processes."""
+        return self.home / "logs"
+
+    @property
+    def run(self) -> Path:
+        """Process ids and locks; empty when nothing runs."""
+        return self.home / "run"
+
+    @property
+    def airflow_home(self) -> Path:
+        """`AIRFLOW_HOME`."""
+        return self.home / "airflow"
+
+    @property
+    def dbt(self) -> Path:
+        """dbt's target folder, logs and profiles."""
+        return self.home / "dbt"
+
+    @property
+    def server(self) -> Path:
+        """The embedded server's folder; belongs to the account that the server runs as."""
+        return self.home / "server"
+
+    @property
+    def server_data(self) -> Path:
+        """The embedded server's data directory."""
+        return self.server / "data"
+
+    @property
+    def server_logs(self) -> Path:
+        """The embedded server's logs in JSON lines, and what it said while starting (`startup.log`)."""
+        return self.server / "logs"
+
+    @property
+    def server_port_file(self) -> Path:
+        """The loopback port that the embedded server was given once."""
+        return self.server / "port"
+
+    # What the checkout holds.
+
+    @property
+    def dags(self) -> Path:
+        """Airflow's dags folder."""
+        return self.project_root / "dags"
+
+    @property
+    def plugins(self) -> Path:
+        """Airflow's plugins folder, which holds the library too."""
+        return self.project_root / "plugins"
+
+    @property
+    def bootstrap(self) -> Path:
+        """SQL for the whole server: roles."""
+        return self.project_root / "sql" / "bootstrap"
+
+    @property
+    def migrations(self) -> Path:
+        """SQL that is applied once, in the order of its version."""
+        return self.project_root / "sql" / "migrations"
+
+    @property
+    def repeatable(self) -> Path:
+        """SQL that is applied whenever its content changes."""
+        return self.project_root / "sql" / "repeatable"
+
+    @property
+    def queries(self) -> Path:
+        """SQL that the library reads and runs."""
+        return self.project_root / "sql" / "queries"
+
+    @property
+    def dbt_project(self) -> Path:
+        """The dbt project."""
+        return self.project_root / "dbt_project"
+
+    @property
+    def expectations(self) -> Path:
+        """Great Expectations suites, one JSON file a guarded edge."""
+        return self.project_root / "expectations"
+
+    def create_directories(self) -> None:
+        """Create the home and its folders where absent; all but the home itself are closed to others.
+
+        The embedded server makes its own folder, because another account owns it.
+        """
+        self.home.mkdir(parents=True, exist_ok=True)
+        for directory in (
+            self.landing,
+            self.archives,
+            self.reports,
+            self.keys,
+            self.secrets,
+            self.logs,
+            self.run,
+            self.airflow_home,
+            self.dbt,
+        ):
+            directory.mkdir(mode=_PRIVATE, exist_ok=True)
+
+
+def _database_url(value: str | None) -> str | None:
+    if not value:
+        return None
+    if value.startswith(("postgresql://", "postgres://")):
+        return value
+    raise ConfigurationError(
+        "LYCEUM_DATABASE_URL does not start with postgresql:// or postgres://. "
+        "Expected a URL such as postgresql://user:password@host:5432/lyceum; unset it to use the embedded server."
+    )
+
+
+def _database_in(url: str | None) -> str | None:
+    return unquote(urlsplit(url).path.strip("/")) if url else None
+
+
+def _database_name(environ: Mapping[str, str], variable: str, default: str) -> str:
+    name = environ.get(variable) or default
+    if _DATABASE_NAME.fullmatch(name):
+        return name
+    raise ConfigurationError(
+        f"{variable} is {name!r}. Expected a name of at most 63 lower-case letters, digits and underscores "
+        "that does not start with a digit."
+    )
+
+
+def _server_options(text: str) -> tuple[tuple[str, str], ...]:
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise ConfigurationError(
+            f"LYCEUM_SERVER_OPTIONS cannot be split into words: {error}. Balance its quotes."
+        ) from None
+    options = []
+    for word in words:
+        match = _SERVER_OPTION.fullmatch(word)
+        if match is None:
+            raise ConfigurationError(
+                f"LYCEUM_SERVER_OPTIONS holds {word!r}. Expected name=value, for example shared_buffers=1GB."
+            )
+        options.append((match[1], match[2]))
+    return tuple(options)

@@ -150,7 +150,7 @@ def migrate(target: ConnectionTarget, settings: Settings) -> MigrationReport:
     )
 
 
-def pending(target: ConnectionTarget, settings: Settings) -> MigrationPlan:
+def pending_migrations(target: ConnectionTarget, settings: Settings) -> MigrationPlan:
     """Return what `migrate` would run, without changing anything."""
     sources = read_sources(settings)
     with connect(target, application_name="lyceum migrate") as connection:

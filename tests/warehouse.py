@@ -1,0 +1,145 @@
+"""Real databases for tests: one server a test run, one fresh database a test.
+
+The first test that wants a database starts an embedded server in a temporary home and migrates a template; every test gets
+a copy of it. Workers of pytest-xdist share both. `server_guard.py` stops the server and removes the home as soon as the
+process that began the run is gone, however it ended.
+
+LYCEUM_TEST_DATABASE_URL runs the tests on a PostgreSQL of one's own instead, whose account may create databases and roles.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from uuid import uuid4
+
+from psycopg import sql
+
+from lyceum import database
+from lyceum.database import Connection, ConnectionTarget
+from lyceum.settings import Settings
+
+# Nothing of a test run has to survive a crash of the machine. Without autovacuum no process but ours ever uses a template.
+SERVER_OPTIONS = (
+    ("fsync", "off"),
+    ("full_page_writes", "off"),
+    ("synchronous_commit", "off"),
+    ("autovacuum", "off"),
+    ("shared_buffers", "128MB"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Warehouse:
+    """A database of one test, its home included: nothing that the test writes is seen by another.
+
+    `settings` name the shared server as an external one, so `database.target(settings)` and child processes that get
+    `settings.environment()` find it.
+    """
+
+    settings: Settings
+    target: ConnectionTarget
+
+    def connect(self, *, autocommit: bool = False) -> Connection:
+        """Connect as the owner of everything."""
+        return database.connect(self.target, autocommit=autocommit, application_name="lyceum test")
+
+
+@dataclass(frozen=True, slots=True)
+class SharedServer:
+    """The server of a test run. `home` is known from the beginning; nothing runs in it before `start`."""
+
+    home: Path
+    database_url: str | None = None
+
+    @property
+    def settings(self) -> Settings:
+        """Settings of the server itself, whose warehouse is the template."""
+        return Settings(
+            home=self.home,
+            database_url=self.database_url,
+            warehouse_database=f"{self._prefix}_template",
+            airflow_database=f"{self._prefix}_airflow",
+            server_options=SERVER_OPTIONS,
+        )
+
+    @property
+    def _prefix(self) -> str:
+        return self.home.name.replace("-", "_").lower()
+
+    def start(self) -> ConnectionTarget:
+        """Start the server and migrate the template unless another worker has; return the template's target."""
+        settings = self.settings
+        unfinished = replace(settings, warehouse_database=f"{self._prefix}_unfinished")
+        with (self.home / "template.lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            target = database.ensure_available(unfinished)
+            with database.connect(target.with_database("postgres"), autocommit=True) as connection:
+                if not _exists(connection, settings.warehouse_database):
+                    database.migrate(target, unfinished)
+                    rename = sql.SQL("alter database {} rename to {}")
+                    connection.execute(
+                        rename.format(sql.Identifier(target.dbname), sql.Identifier(settings.warehouse_database))
+                    )
+        return target.with_database(settings.warehouse_database)
+
+    @contextmanager
+    def database(self, home: Path, template: ConnectionTarget, *, is_empty: bool = False) -> Iterator[Warehouse]:
+        """Lend a fresh copy of the template, or a database with nothing in it, and drop it afterwards."""
+        name = f"{self._prefix}_{uuid4().hex[:12]}"
+        target = template.with_database(name)
+        source = sql.Identifier("template0" if is_empty else template.dbname)
+        with database.connect(template.with_database("postgres"), autocommit=True) as connection:
+            connection.execute(sql.SQL("create database {} template {}").format(sql.Identifier(name), source))
+            try:
+                yield Warehouse(
+                    Settings(
+                        home=home,
+                        database_url=target.url(),
+                        warehouse_database=name,
+                        airflow_database=self.settings.airflow_database,
+                    ),
+                    target,
+                )
+            finally:
+                connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+
+
+@dataclass(frozen=True, slots=True)
+class TestRun:
+    """The process that began a test run: it owns the shared home, and the guard watches over it."""
+
+    __test__ = False
+
+    server: SharedServer
+    guard: subprocess.Popen[bytes]
+
+    def end(self) -> None:
+        """Let the guard clean up, and wait for it. Closing its input is all that happens when this process is killed, too."""
+        assert self.guard.stdin is not None
+        self.guard.stdin.close()
+        self.guard.wait()
+
+
+def begin_test_run(environ: Mapping[str, str]) -> TestRun:
+    """Make the home of a test run and set the guard over it. Starts no server."""
+    home = Path(tempfile.mkdtemp(prefix="lyceum-tests-"))
+    # The guard is a session of its own: an interrupt from the terminal ends the tests, never the guard.
+    guard = subprocess.Popen(
+        [sys.executable, str(Path(__file__).with_name("server_guard.py")), str(home)],
+        stdin=subprocess.PIPE,
+        start_new_session=True,
+        env={**os.environ, "LYCEUM_TEST_DATABASE_URL": environ.get("LYCEUM_TEST_DATABASE_URL", "")},
+    )
+    return TestRun(SharedServer(home, environ.get("LYCEUM_TEST_DATABASE_URL") or None), guard)
+
+
+def _exists(connection: Connection, name: str) -> bool:
+    return connection.execute("select 1 from pg_database where datname = %s", [name]).fetchone() is not None

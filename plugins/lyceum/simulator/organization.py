@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
+from math import fsum
 
 from lyceum.simulator import people, vocabulary
 from lyceum.simulator.catalogue import Course, Item, activity, courses
@@ -175,7 +176,7 @@ class OrganizationLife:
             self._do_next(enrollment, student.learner, session, day_number)
         if enrollment.position == len(course.items):
             scores = enrollment.scores
-            session.complete_course(sum(scores) / len(scores) if scores else 1.0)
+            session.complete_course(fsum(scores) / len(scores) if scores else 1.0)
             self._leave(student, enrollment, day_number, returns=0.0)
         elif rng.random() < student.learner.hazard:
             if rng.random() < 0.4:

@@ -10,8 +10,9 @@ from typing import Any
 import hypothesis
 import pytest
 
-from lyceum.database import ConnectionTarget
-from warehouse import SharedServer, TestRun, Warehouse, begin_test_run
+from lyceum.database import ConnectionTarget, EmbeddedServer
+from lyceum.settings import Settings
+from warehouse import SERVER_OPTIONS, SharedServer, TestRun, Warehouse, begin_test_run
 
 # Quick runs try the same examples every time; exhaustive runs look for new ones. Neither judges by the clock.
 hypothesis.settings.register_profile("quick", deadline=None, max_examples=50, derandomize=True)
@@ -69,3 +70,11 @@ def empty_database(shared_server: SharedServer, template: ConnectionTarget, tmp_
     """A database of this test alone with nothing in it, with a home of its own."""
     with shared_server.database(tmp_path / "home", template, is_empty=True) as lent:
         yield lent
+
+
+@pytest.fixture
+def own_server(shared_server: SharedServer) -> Iterator[Settings]:
+    """Settings of an embedded server of this test alone, which does not exist yet and is stopped afterwards."""
+    settings = Settings(home=shared_server.new_home(), server_options=SERVER_OPTIONS)
+    yield settings
+    EmbeddedServer(settings).stop(immediately=True)

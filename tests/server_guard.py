@@ -20,9 +20,9 @@ def main(home: Path, database_url: str | None) -> None:
     from lyceum import database
     from lyceum.settings import Settings
 
-    if database_url is None:
-        database.EmbeddedServer(Settings(home=home)).stop(immediately=True)
-    else:
+    for candidate in [home, *home.glob("homes/*/home")]:
+        database.EmbeddedServer(Settings(home=candidate)).stop(immediately=True)
+    if database_url is not None:
         prefix = home.name.replace("-", "_").lower()
         target = database.target(Settings(home=home, database_url=database_url))
         with database.connect(target.with_database("postgres"), autocommit=True) as connection:

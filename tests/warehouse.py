@@ -74,6 +74,10 @@ class SharedServer:
     def _prefix(self) -> str:
         return self.home.name.replace("-", "_").lower()
 
+    def new_home(self) -> Path:
+        """Return the path of a further home, in which a test may start a server of its own: the guard looks there too."""
+        return self.home / "homes" / uuid4().hex[:12] / "home"
+
     def start(self) -> ConnectionTarget:
         """Start the server and migrate the template unless another worker has; return the template's target."""
         settings = self.settings
@@ -131,6 +135,8 @@ class TestRun:
 def begin_test_run(environ: Mapping[str, str]) -> TestRun:
     """Make the home of a test run and set the guard over it. Starts no server."""
     home = Path(tempfile.mkdtemp(prefix="lyceum-tests-"))
+    # Under root the server is another account's, which may pass through here and read nothing.
+    home.chmod(0o711)
     # The guard is a session of its own: an interrupt from the terminal ends the tests, never the guard.
     guard = subprocess.Popen(
         [sys.executable, str(Path(__file__).with_name("server_guard.py")), str(home)],

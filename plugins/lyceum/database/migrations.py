@@ -33,7 +33,8 @@ from lyceum.settings import Settings
 _log = logging.getLogger(__name__)
 
 _MIGRATION_NAME = re.compile(r"(\d{14})_[a-z0-9_]+\.sql")
-_UP = re.compile(r"^--\s*migrate:up\b", re.MULTILINE)
+# dbmate wants both; what follows the second is never run by us and may be nothing.
+_BLOCKS = re.compile(r"^--\s*migrate:up\b.*^--\s*migrate:down\b", re.MULTILINE | re.DOTALL)
 _BOOTSTRAP_ATTEMPTS = 10
 
 # Parameters of a URL that dbmate's driver understands; it would send any other to the server as a setting.
@@ -158,7 +159,7 @@ def pending_migrations(target: ConnectionTarget, settings: Settings) -> Migratio
 
 
 def read_sources(settings: Settings) -> SqlSources:
-    """Read the checkout's SQL files. Raises `ConfigurationError` when a migration's name, version or first line is wrong."""
+    """Read the checkout's SQL files. Raises `ConfigurationError` when a migration's name, version or blocks are wrong."""
     migrations = _read_folder(settings.migrations)
     versions: dict[str, str] = {}
     for file in migrations:
@@ -172,9 +173,10 @@ def read_sources(settings: Settings) -> SqlSources:
                 f"Two migrations have the version {file.version}: {versions[file.version]} and {file.name}. Give the newer "
                 "one a version of its own."
             )
-        if not _UP.search(file.text):
+        if not _BLOCKS.search(file.text):
             raise ConfigurationError(
-                f"{file.path} has no line '-- migrate:up'. Put one before the statements to apply."
+                f"{file.path} lacks a line '-- migrate:up' or, after it, '-- migrate:down'. Put the first before the "
+                "statements to apply and the second after them; nothing needs to follow it."
             )
         versions[file.version] = file.name
     return SqlSources(_read_folder(settings.bootstrap), migrations, _read_folder(settings.repeatable))

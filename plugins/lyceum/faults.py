@@ -1,0 +1,46 @@
+"""Named places at which a process can be killed on purpose, so that tests prove what survives a crash there.
+
+`LYCEUM_CRASH_AT` holds one name of `POINTS`; the process that reaches that point kills itself with SIGKILL, as a lost
+machine would. This module is the only one that reads the variable.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+VARIABLE = "LYCEUM_CRASH_AT"
+
+POINTS: tuple[str, ...] = (
+    # One input and one batch, in the order in which they are reached (docs/architecture.md, Collect).
+    "collect.input_registered",
+    "collect.names_resolved",
+    "collect.partitions_ensured",
+    "collect.organization_locked",
+    "collect.weeks_restored",
+    "collect.events_judged",
+    "collect.keys_written",
+    "collect.events_written",
+    "collect.voids_applied",
+    "collect.quarantine_written",
+    "collect.batch_recorded",
+    "collect.batch_committed",
+    "collect.input_completed",
+    # Replay: the batch's own points above, and these.
+    "replay.rows_resolved",
+    "replay.committed",
+)
+
+
+def reach(name: str) -> None:
+    """Kill this process if `LYCEUM_CRASH_AT` names this point; otherwise do nothing.
+
+    Raises `ValueError` for a name that is not one of `POINTS`, so that no point escapes the tests that enumerate them.
+    """
+    if name not in _KNOWN:
+        raise ValueError(f"{name!r} is not one of lyceum.faults.POINTS. Add it there.")
+    if os.environ.get(VARIABLE) == name:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+_KNOWN = frozenset(POINTS)

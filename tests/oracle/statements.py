@@ -160,10 +160,12 @@ def read_statement(statement: Any) -> Record:
     kind = KINDS.get(verb, "other")
 
     learner, trainer = actor, identity(_optional_mapping(statement.get("context")).get("instructor"))
-    evaluated = identity(target) if object_type in ("Agent", "Group") else None
+    evaluated = identity(target) if object_type == "Agent" else None
     if kind == "evaluated" and evaluated is not None:
         learner, trainer = evaluated, actor
 
+    if verb == VOIDED and object_type != "StatementRef":
+        raise RefusedError("invalid", "what is voided is a statement")
     result = _optional_mapping(statement.get("result"))
     extensions = [
         _optional_mapping(_optional_mapping(statement.get(part)).get("extensions")) for part in ("result", "context")
@@ -186,7 +188,7 @@ def read_statement(statement: Any) -> Record:
         or any(LENGTH in part or PLAYED_SEGMENTS in part for part in extensions),
         length=max((length for part in extensions if (length := _length(part.get(LENGTH))) is not None), default=None),
         segments=tuple(segment for part in extensions for segment in read_segments(part.get(PLAYED_SEGMENTS))),
-        voids=_event_id(target.get("id")) if verb == VOIDED and object_type == "StatementRef" else None,
+        voids=_event_id(target.get("id")) if verb == VOIDED else None,
     )
 
 

@@ -150,6 +150,7 @@ def test_the_instant_is_in_utc_with_microseconds() -> None:
         ({"object": None}, "invalid"),
         ({"object": {"objectType": "Activity"}}, "invalid"),
         ({"object": {"id": "x" * 2001}}, "invalid"),
+        ({"verb": {"id": "http://adlnet.gov/expapi/verbs/voided"}}, "invalid"),
     ],
 )
 def test_what_cannot_be_read_is_refused_with_a_reason(changes: dict[str, Any], reason: str) -> None:

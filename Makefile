@@ -4,10 +4,14 @@ VENV := .venv
 INSTALLED := $(VENV)/.installed
 LYCEUM := $(VENV)/bin/lyceum
 
+# Trust what the machine trusts, as pip does: behind a company's proxy uv's own list of authorities is not enough.
+AUTHORITIES := /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/ca-bundle.pem /etc/ssl/cert.pem
+UV := $(VENV)/bin/uv $(if $(wildcard $(AUTHORITIES)),--system-certs)
+
 # Workers and further arguments of the tests: make test WORKERS=0 ARGS='tests/unit -k partition'
 WORKERS ?= 2
 ARGS ?=
-CHECKED_PYTHON := plugins dags tests bench
+CHECKED_PYTHON := $(wildcard plugins dags tests bench)
 
 SHELL := /bin/sh
 .DELETE_ON_ERROR:
@@ -32,8 +36,9 @@ $(INSTALLED): requirements.txt pyproject.toml
 	@# The installer comes from the same lock: its pinned and hashed entry alone.
 	@awk '/^uv==/ { found = 1 } found && /^[^ ]/ && !/^uv==/ { exit } found' requirements.txt > $(VENV)/uv.txt
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $(VENV)/uv.txt
-	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(VENV)/bin/uv pip install --quiet --compile-bytecode --require-hashes -r requirements.txt
-	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(VENV)/bin/uv pip install --quiet --no-deps --editable .
+	@echo "setup: installing $$(grep -c '^[a-z].*==' requirements.txt) locked packages, which takes about a minute"
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(UV) pip install --quiet --compile-bytecode --require-hashes -r requirements.txt
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(UV) pip install --quiet --no-deps --editable .
 	@touch $@
 	@echo "setup: done, $$($(VENV)/bin/python --version) in $(VENV)"
 
@@ -81,7 +86,7 @@ bench-collect: $(INSTALLED) ## measure collecting
 	@$(VENV)/bin/python bench/collect.py $(ARGS)
 
 lock: $(INSTALLED) ## make requirements.txt from requirements.in
-	@$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	    --no-emit-index-url --no-emit-find-links requirements.in --output-file requirements.txt
 
 clean: ## remove what setup and the tools made (never LYCEUM_HOME)

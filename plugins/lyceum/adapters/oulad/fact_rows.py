@@ -247,15 +247,17 @@ def _read_clicks(
     rows = _read_clicks_vectorized(table, catalogue, used_sites, block)
     if rows is not None:
         yield from rows
-    elif len(block.data) <= _LEAST_VECTORIZED_BYTES:
+        return
+    pieces = list(_cut(block)) if len(block.data) > _LEAST_VECTORIZED_BYTES else [block]
+    if len(pieces) == 1:
         yield from _read_clicks_by_line(table, catalogue, used_sites, block)
-    else:
-        for piece in _cut(block):
-            yield from _read_clicks(table, catalogue, used_sites, piece)
+        return
+    for piece in pieces:
+        yield from _read_clicks(table, catalogue, used_sites, piece)
 
 
 def _cut(block: Block) -> Iterator[Block]:
-    """Cut a block into smaller ones of whole lines."""
+    """Cut a block into smaller ones of whole lines; into itself where it is little more than one long line."""
     size = max(_LEAST_VECTORIZED_BYTES // 2, len(block.data) // _PIECES)
     begin, line = 0, block.first_line
     while begin < len(block.data):
@@ -282,7 +284,10 @@ def _read_clicks_by_line(
             student, site, day, clicks = read.T
             rows[is_read] = _judge_clicks(catalogue, used_sites, presentation, student, site, day, clicks)
         places = np.array([(row.line, len(row.raw)) for row, _, _ in lines], PLACE)
-        yield (CLICKS, presentation), _strand_rows(rows, places, [digest_of(row.raw) for row, _, problem in lines if problem])
+        yield (
+            (CLICKS, presentation),
+            _strand_rows(rows, places, [digest_of(row.raw) for row, _, problem in lines if problem]),
+        )
 
 
 def _read_click_line(catalogue: Catalogue, row: Row) -> tuple[int, tuple[int, ...], int]:

@@ -152,7 +152,9 @@ def _read_facts(delivery: Delivery, catalogue: Catalogue, strands: _Strands, use
             for key, part in read_fact_rows(CsvTable(stream, table, columns), catalogue, interpret):
                 strands[key].append(part.rows, part.places, part.raw_digests, part.byte_length)
     with delivery.open("studentVle") as stream:
-        for key, part in read_click_rows(CsvTable(stream, "studentVle", CLICK_COLUMNS, CLICK_BLOCK_BYTES), catalogue, used_sites):
+        for key, part in read_click_rows(
+            CsvTable(stream, "studentVle", CLICK_COLUMNS, CLICK_BLOCK_BYTES), catalogue, used_sites
+        ):
             strands[key].append(part.rows, part.places, part.raw_digests, part.byte_length)
 
 

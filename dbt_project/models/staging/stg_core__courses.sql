@@ -1,0 +1,5 @@
+select
+    organization_id,
+    course_id,
+    is_unassigned
+from {{ source('core', 'courses') }}

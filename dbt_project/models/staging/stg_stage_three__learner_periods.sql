@@ -1,0 +1,37 @@
+select
+    organization_id,
+    subject_id as learner_id,
+    course_id,
+    period_type,
+    period_start,
+    scope,
+    is_active,
+    active_days,
+    event_count,
+    interaction_count,
+    active_minutes,
+    session_count,
+    time_on_task_seconds,
+    first_event_at,
+    last_event_at,
+    resources_viewed,
+    videos_started,
+    videos_completed,
+    video_seconds_watched,
+    assessments_attempted,
+    assessments_passed,
+    attempt_count,
+    score_sum,
+    score_count,
+    contributions,
+    completions,
+    is_completed,
+    completed_at,
+    is_enrolled,
+    enrolled_on,
+    is_at_risk,
+    score_mean
+from {{ source('stage_three', 'aggregated_analytics') }}
+where
+    subject_type = 'learner'
+    and period_type <> 'day'

@@ -1,0 +1,23 @@
+select
+    organization_id,
+    learner_id,
+    course_id,
+    collected_hour,
+    activity_date,
+    event_count,
+    activity_count,
+    attempt_count,
+    score_count,
+    contributions,
+    interaction_count,
+    first_event_at,
+    last_event_at,
+    course_completed_at,
+    last_registered_at,
+    last_unregistered_at,
+    score_sum,
+    active_minutes,
+    viewed_object_ids,
+    attempted_object_ids,
+    passed_object_ids
+from {{ source('stage_two', 'learner_day_states') }}

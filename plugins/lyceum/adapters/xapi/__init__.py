@@ -6,5 +6,6 @@ A file is NDJSON, a JSON array, a StatementResult or a single statement, plain o
 from __future__ import annotations
 
 from lyceum.adapters.xapi.inputs import event_from_payload, open_inputs
+from lyceum.adapters.xapi.reader import StatementReader
 
-__all__ = ["event_from_payload", "open_inputs"]
+__all__ = ["StatementReader", "event_from_payload", "open_inputs"]

@@ -41,8 +41,9 @@ def is_deeper_than(text: bytes, limit: int) -> bool:
 def parse(text: bytes) -> Any:
     """Return the value of a JSON text with exact numbers (`exact_number`); a leading byte order mark is left out.
 
-    Raises `Problem`: `malformed` where it is no JSON or no UTF-8, `invalid` where it is JSON that cannot be stored or
-    understood in one way only (a key twice in an object, U+0000, an unpaired surrogate, too deep, a number out of range).
+    Raises `Problem`: `malformed` where it is no JSON or no UTF-8, `invalid` where it is JSON that cannot be understood in
+    one way only or at all (a property twice in an object, too deep, a number out of range). What can be understood but not
+    stored is found by `require_storable`.
     """
     if is_deeper_than(text, MAXIMUM_DEPTH):
         raise Problem("invalid", f"The record nests more than {MAXIMUM_DEPTH} objects and lists.")
@@ -51,13 +52,29 @@ def parse(text: bytes) -> Any:
     except UnicodeDecodeError as error:
         raise Problem("malformed", f"Byte {error.start + 1} of the record is not UTF-8.") from None
     try:
-        value = json.loads(
+        return json.loads(
             decoded, object_pairs_hook=_object, parse_float=_number, parse_int=_integer, parse_constant=_constant
         )
     except json.JSONDecodeError as error:
         raise Problem("malformed", f"The record is not JSON: {error.msg} at character {error.pos + 1}.") from None
-    _require_storable(value)
-    return value
+
+
+def require_storable(value: Any) -> None:
+    """Raise `Problem` where a text of a JSON value, a property's name included, holds U+0000 or an unpaired surrogate."""
+    if isinstance(value, str):
+        if "\x00" in value:
+            raise Problem("invalid", "A text holds the character U+0000, which PostgreSQL cannot store.")
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise Problem("invalid", "A text holds an unpaired surrogate, which is no character.") from None
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            require_storable(key)
+            require_storable(item)
+    elif isinstance(value, list):
+        for item in value:
+            require_storable(item)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -82,20 +99,3 @@ def _integer(text: str) -> int:
 
 def _constant(_: str) -> None:
     raise Problem("malformed", "The record is not JSON: NaN and Infinity are no JSON numbers.")
-
-
-def _require_storable(value: Any) -> None:
-    if isinstance(value, str):
-        if "\x00" in value:
-            raise Problem("invalid", "A text holds the character U+0000, which PostgreSQL cannot store.")
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            raise Problem("invalid", "A text holds an unpaired surrogate, which is no character.") from None
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            _require_storable(key)
-            _require_storable(item)
-    elif isinstance(value, list):
-        for item in value:
-            _require_storable(item)

@@ -23,9 +23,9 @@ from msgspec import Raw, Struct
 from lyceum.adapters.xapi import structure
 from lyceum.adapters.xapi.identities import Pseudonymizer
 from lyceum.adapters.xapi.instants import instant
-from lyceum.adapters.xapi.json_text import MAXIMUM_DEPTH, is_deeper_than, parse
+from lyceum.adapters.xapi.json_text import MAXIMUM_DEPTH, is_deeper_than, parse, require_storable
 from lyceum.adapters.xapi.numbers import scaled_score, segment, video_length
-from lyceum.adapters.xapi.problems import Problem, Unusual, too_long
+from lyceum.adapters.xapi.problems import Problem, Unusual
 from lyceum.adapters.xapi.structure import ABSENT, decoder, encoder
 from lyceum.adapters.xapi.vocabulary import (
     COURSE_TYPE,
@@ -37,7 +37,7 @@ from lyceum.adapters.xapi.vocabulary import (
     VIDEO_VERBS,
     VOIDED,
 )
-from lyceum.records import MAXIMUM_IRI_BYTES, MAXIMUM_RECORD_BYTES, Event, IdentityHasher, Refusal
+from lyceum.records import MAXIMUM_IRI_BYTES, Event, IdentityHasher, Refusal
 
 _SUSPICIOUS_ESCAPE = re.compile(rb"\\u00(?:00|3[aA])")
 """Escapes of U+0000, which must not be stored, and of the colon, which would upset the count of properties."""
@@ -128,7 +128,10 @@ class StatementReader:
         self._is_thorough = False
 
     def read(self, record: bytes, ordinal: int) -> Event | Refusal:
-        """Return the event that the record describes, or the refusal that says why it describes none. Never raises."""
+        """Return the event that the record describes, or the refusal that says why it describes none. Never raises.
+
+        Whoever cuts the input into records sees to it that none is too long.
+        """
         try:
             return self._read(record, ordinal)
         except (Unusual, Problem, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -136,13 +139,11 @@ class StatementReader:
 
     def read_thoroughly(self, record: bytes, ordinal: int) -> Event | Refusal:
         """Do as `read`, in the slow way alone."""
-        if len(record) > MAXIMUM_RECORD_BYTES:
-            problem = too_long(len(record))
-            return Refusal(ordinal=ordinal, reason=problem.reason, detail=problem.detail, byte_length=len(record))
         statement: Any = None
         self._is_thorough = True
         try:
             statement = parse(record)
+            require_storable(statement)
             if not isinstance(statement, dict):
                 raise Problem("invalid", f"The record is {_kind_of(statement)}; expected an object, a statement.")
             return self._read(encoder.encode(statement), ordinal)
@@ -484,7 +485,7 @@ class StatementReader:
 
     def _authority_colons(self, raw: bytes) -> int:
         if (colons := self._authorities.get(raw)) is None:
-            parse(raw)
+            require_storable(parse(raw))
             colons = raw.count(b":")
             if len(raw) <= _REMEMBERED_PART_BYTES and len(self._authorities) < _REMEMBERED_AUTHORITIES:
                 self._authorities[raw] = colons
@@ -663,7 +664,7 @@ def _surplus(raw: bytes, before: bytes, canonical: bytes) -> int:
     """
     colons = raw.count(b":")
     if colons != before.count(b":"):
-        parse(raw)
+        require_storable(parse(raw))
     return colons - canonical.count(b":")
 
 

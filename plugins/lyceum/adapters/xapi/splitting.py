@@ -20,10 +20,12 @@ from lyceum.records import MAXIMUM_RECORD_BYTES, Reason
 
 _BLANKS: Final = b" \t\r\n"
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
-_UTF_16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
-_INSPECTED_BYTES: Final = 64
+_UTF_16: Final = re.compile(rb"(?:\xff\xfe)?+[{\[]\0[^\0]\0|(?:\xfe\xff)?+\0[{\[]\0[^\0]")
+_INSPECTED_BYTES: Final = 6
 _OPENING: Final = frozenset(b"{[")
 _STRAY: Final = frozenset(b"}],:")
+_CONTINUATIONS: Final = {b"{": b'"}', b",": b'"', b"[": b'"[]-0123456789tfn'}
+"""How an object goes on in its second line, by the last byte of its first line; in all other cases by a comma or its end."""
 _QUOTE: Final = ord('"')
 _COMMA: Final = ord(",")
 _COLON: Final = ord(":")
@@ -65,8 +67,8 @@ Record = bytes | Unreadable
 def split(blocks: Iterator[bytes]) -> Iterator[list[Record]]:
     """Yield the records of an input in lists. A damaged or incomplete end is one `unreadable_tail`.
 
-    The content decides the form: it is a sequence of JSON documents if it begins with an array or a StatementResult, or
-    with an object whose first line is not complete; otherwise it is lines. Blank lines are not records.
+    The content decides the form: it is a sequence of JSON documents if it begins with an array, a StatementResult or an
+    object that its second line goes on with; otherwise it is lines. Blank lines are not records.
     """
     beginning = _Beginning(blocks)
     if beginning.foreign is not None:
@@ -88,8 +90,8 @@ class _Beginning:
         while len(self.content) < _INSPECTED_BYTES and self._more():
             pass
         self.foreign: str | None = None
-        if self.content.startswith(_UTF_16_MARKS) or b"\0" in self.content[:_INSPECTED_BYTES]:
-            self.foreign = "The input is neither JSON in UTF-8 nor gzip of it (it looks like UTF-16 or a binary file)."
+        if _UTF_16.match(self.content) is not None:
+            self.foreign = "The input is in UTF-16; expected UTF-8."
         self.content = self.content.removeprefix(_BYTE_ORDER_MARK).lstrip(_BLANKS)
         while not self.content and self._more():
             self.content = self.content.lstrip(_BLANKS)
@@ -107,8 +109,7 @@ class _Beginning:
         end = self.content.find(b"\n", 0, MAXIMUM_RECORD_BYTES + 1)
         if end < 0 or _is_json(self.content[:end]):
             return False
-        # No valid JSON goes on with a brace after a line break, unless the line before was complete.
-        return self._following(end) not in (b"", b"{")
+        return self._following(end) in _CONTINUATIONS.get(self.content[:end].rstrip(_BLANKS)[-1:], b",}")
 
     def rest(self) -> Iterator[bytes]:
         """Yield the whole content, without byte order mark and leading blanks."""
@@ -119,16 +120,16 @@ class _Beginning:
             raise self._damage
         yield from self._blocks
 
-    def _following(self, place: int) -> bytes:
-        """Return the first byte from a place on that is no blank; none where that is very far."""
+    def _following(self, place: int) -> int:
+        """Return the first byte from a place on that is no blank; 0 where there is none, or very far."""
         while True:
             place = _end(_BLANK_RUN, self.content, place)
             if place > 2 * MAXIMUM_RECORD_BYTES:
-                return b""
+                return 0
             if place < len(self.content):
-                return self.content[place : place + 1]
+                return self.content[place]
             if not self._more():
-                return b""
+                return 0
 
     def _more(self) -> bool:
         if self._damage is not None:

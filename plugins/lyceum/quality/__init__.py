@@ -1,0 +1,17 @@
+"""The guards of a build: Great Expectations suites over profiles of its rows, and the reconciliation of its layers."""
+
+from lyceum.quality.expectations import ExpectationOutcome, SuiteResult, preload, validate_suite
+from lyceum.quality.reconciliation import ReconciliationReport, reconcile
+from lyceum.quality.suites import SUITES, Severity, SuiteName
+
+__all__ = [
+    "SUITES",
+    "ExpectationOutcome",
+    "ReconciliationReport",
+    "Severity",
+    "SuiteName",
+    "SuiteResult",
+    "preload",
+    "reconcile",
+    "validate_suite",
+]

@@ -26,9 +26,30 @@ POINTS: tuple[str, ...] = (
     "collect.batch_recorded",
     "collect.batch_committed",
     "collect.input_completed",
+    # One build (docs/architecture.md, Build).
+    "build.begun",
+    "build.raw_audited",
+    "build.candidates_audited",
+    "build.partitions_made",
+    "build.rows_replaced",
+    "build.published",
     # Replay: the batch's own points above, and these.
     "replay.rows_resolved",
     "replay.committed",
+    # A partition between its detachment and its end.
+    "partitions.detached",
+    # One week of one organization that is sealed, then one partition of which every organization has sealed the week.
+    "seal.archive_staged",
+    "seal.archive_verified",
+    "seal.archive_published",
+    "seal.week_marked",
+    "seal.week_committed",
+    "seal.archives_proven",
+    "seal.partition_dropped",
+    # One sealed week that is opened again inside a batch.
+    "restore.week_opened",
+    "restore.partition_ensured",
+    "restore.rows_restored",
 )
 
 

@@ -19,6 +19,7 @@ import psycopg
 from psycopg import sql
 from psycopg.pq import TransactionStatus
 
+from lyceum import faults
 from lyceum.database import Connection
 from lyceum.errors import ConfigurationError, RetryableError
 from lyceum.partitions.planner import (
@@ -303,6 +304,7 @@ def _drop(connection: Connection, parent_table: str, name: str, patience: Patien
             connection.execute(
                 sql.SQL("alter table {} detach partition {} concurrently").format(_identifier(parent), partition)
             )
+        faults.reach("partitions.detached")
         connection.execute(sql.SQL("drop table {}").format(partition))
     return True
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -36,13 +37,18 @@ def test_the_end_of_a_run_removes_its_server_and_its_home() -> None:
 def test_a_killed_run_leaves_nothing_behind() -> None:
     tests = Path(__file__).parents[1]
     run = subprocess.Popen(
-        [sys.executable, "-c", RUN, str(tests)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", RUN, str(tests)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
     assert run.stdout is not None
     home, pid = run.stdout.readline().split()
     assert Path(home).exists()
 
-    run.send_signal(signal.SIGKILL)
+    # The whole process group, as a terminal or a CI runner does it.
+    os.killpg(run.pid, signal.SIGKILL)
     # The guard holds the other end of this pipe until it is done.
     rest, _ = run.communicate()
 

@@ -72,11 +72,14 @@ def test_the_history_stays_out_of_the_public_schema(project: Warehouse, write: W
     assert _rows(project, "select relname from pg_class where relnamespace = 'public'::regnamespace") == [("course",)]
 
 
-def test_migrations_run_in_utc(project: Warehouse, write: Write) -> None:
+def test_migrations_run_in_utc_whatever_the_database_says(project: Warehouse, write: Write) -> None:
     write(
         "migrations/20260101000000_zone.sql",
         _migration("create table public.z as select current_setting('TimeZone') as z;"),
     )
+    with project.connect() as connection:
+        name = psycopg.sql.Identifier(project.target.dbname)
+        connection.execute(psycopg.sql.SQL("alter database {} set timezone to 'Asia/Tokyo'").format(name))
     _migrate(project)
 
     assert _rows(project, "select z from public.z") == [("UTC",)]

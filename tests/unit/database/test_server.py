@@ -16,6 +16,7 @@ import pytest
 
 from lyceum import database
 from lyceum.database import EmbeddedServer
+from lyceum.database.server import _is_alive
 from lyceum.errors import ConfigurationError
 from lyceum.settings import Settings
 
@@ -23,6 +24,7 @@ START = """
 import sys
 from pathlib import Path
 from lyceum.database import EmbeddedServer
+from lyceum.database.server import _is_alive
 from lyceum.settings import Settings
 server = EmbeddedServer(Settings(home=Path(sys.argv[1])))
 server.ensure_started()
@@ -94,12 +96,15 @@ def test_a_number_that_another_program_has_by_now_is_not_a_running_server(own_se
     pid_file = own_server.server_data / "postmaster.pid"
     lines = pid_file.read_text().splitlines()
     server.stop()
-    pid_file.write_text("\n".join([str(os.getpid()), *lines[1:]]) + "\n")
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as another:
+        pid_file.write_text("\n".join([str(another.pid), *lines[1:]]) + "\n")
 
-    assert not server.status().is_running
-    assert not server.stop()
-    server.ensure_started()
-    assert server.status().is_running
+        assert not server.status().is_running
+        assert not server.stop()
+        server.ensure_started()
+        assert server.status().is_running
+        assert another.poll() is None
+        another.kill()
 
 
 def test_an_interrupted_initialization_is_done_anew(own_server: Settings) -> None:
@@ -261,3 +266,12 @@ def test_in_the_open_the_server_keeps_no_capability(own_server: Settings) -> Non
 def test_an_account_that_does_not_exist_is_refused(own_server: Settings) -> None:
     with pytest.raises(ConfigurationError, match="no user 'no-such-account'"):
         EmbeddedServer(replace(own_server, server_user="no-such-account")).ensure_started()
+
+
+def test_a_process_that_ended_and_that_nobody_waited_for_is_not_alive() -> None:
+    # Where process 1 waits for nobody, as in many containers, a killed server stays listed like this for good.
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
+
+        assert not _is_alive(ended.pid)
+    assert _is_alive(os.getpid())

@@ -122,6 +122,8 @@ class Chunk:
     events: list[Event] = field(default_factory=list)
     columns: EventColumns | None = None
     refusals: list[Refusal] = field(default_factory=list)
+    position: int | None = None
+    """How far the input is read with this chunk, measured as `Input.progress_total`; None: `last_ordinal` says it."""
 
     @property
     def records_read(self) -> int:

@@ -1,0 +1,140 @@
+"""Which events of a batch are accepted: the clock, the week, the ledger, and what voids may still do, in this order."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import date
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lyceum.collect import voids
+from lyceum.collect.clock import ON_TIME, REASONS
+from lyceum.collect.ledger import Ledger
+from lyceum.collect.preparation import PreparedEvents
+from lyceum.database import Connection
+from lyceum.records import Reason
+
+_EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
+
+
+@dataclass(slots=True)
+class Judgement:
+    """What becomes of the events of a batch: a mask of those accepted, the refused by position, and what voids do."""
+
+    accepted: NDArray[np.bool_]
+    duplicates: int = 0
+    refused: dict[int, Reason] = field(default_factory=dict)
+    effects: voids.VoidEffects = field(default_factory=voids.VoidEffects)
+
+    @property
+    def reasons(self) -> Counter[Reason]:
+        """How many events were refused for each reason."""
+        return Counter(self.refused.values())
+
+
+def by_clock_and_week(verdicts: NDArray[np.int8], weeks: NDArray[np.int64], taking: Iterable[date]) -> Judgement:
+    """Judge by the clock first, then by the week: accepted is what lies in a week that takes events."""
+    judgement = Judgement(verdicts == ON_TIME)
+    for code, reason in REASONS.items():
+        judgement.refused.update(dict.fromkeys(np.flatnonzero(verdicts == code).tolist(), reason))
+    mondays = np.array([week.toordinal() - _EPOCH_ORDINAL for week in taking], dtype=np.int64)
+    late = judgement.accepted & ~np.isin(weeks, mondays)
+    if late.any():
+        judgement.refused.update(dict.fromkeys(np.flatnonzero(late).tolist(), "too_late"))
+        judgement.accepted &= ~late
+    return judgement
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Judges the events of one batch inside its transaction, which holds the organization's lock.
+
+    `live_weeks` are the weeks whose keys are in the ledger. `reopen` is asked whether a sealed week may be reopened for a
+    void, and does it.
+    """
+
+    connection: Connection
+    ledger: Ledger
+    live_weeks: frozenset[date]
+    has_tombstones: bool
+    reopen: Callable[[date], bool]
+
+    def judge(self, prepared: PreparedEvents, taking: frozenset[date]) -> Judgement:
+        """Return what becomes of each event."""
+        judgement = by_clock_and_week(prepared.verdicts, prepared.weeks, taking)
+        self._against_ledger(prepared, judgement)
+        if prepared.voids:
+            self._voids(prepared, judgement, taking)
+        if prepared.has_repeated_ids:
+            _within_batch(prepared, judgement)
+        if self.has_tombstones:
+            self._tombstones(prepared, judgement)
+        return judgement
+
+    def _against_ledger(self, prepared: PreparedEvents, judgement: Judgement) -> None:
+        candidates = np.flatnonzero(judgement.accepted)
+        for index, key in self.ledger.look_up(prepared.ids[candidates], self.live_weeks).items():
+            position = int(candidates[index])
+            judgement.accepted[position] = False
+            if prepared.events[position].content_hash == key.content_hash:
+                judgement.duplicates += 1
+            else:
+                judgement.refused[position] = "conflict"
+
+    def _voids(self, prepared: PreparedEvents, judgement: Judgement, taking: frozenset[date]) -> None:
+        in_batch: dict[bytes, bool] = {}
+        for position in np.flatnonzero(judgement.accepted).tolist():
+            event = prepared.events[position]
+            in_batch.setdefault(event.event_id, event.voids is not None)
+        accepted = {
+            position: target
+            for position in prepared.voids
+            if judgement.accepted[position] and (target := prepared.events[position].voids) is not None
+        }
+        targets = voids.find_targets(self.connection, self.ledger, accepted.values(), in_batch)
+
+        def takes_events(week: date) -> bool:
+            return week in taking or week in self.live_weeks or self.reopen(week)
+
+        effects = judgement.effects
+        for position, target in accepted.items():
+            effect = voids.effect_of(target, targets, takes_events)
+            if effect == "too_late":
+                judgement.accepted[position] = False
+                judgement.refused[position] = "void_too_late"
+            elif effect == "here":
+                effects.here.add(target)
+            elif effect == "earlier":
+                effects.earlier[target] = targets.raw_rows[target]
+            elif effect == "unseen":
+                effects.unseen.setdefault(target, prepared.events[position].event_id)
+
+    def _tombstones(self, prepared: PreparedEvents, judgement: Judgement) -> None:
+        accepted = {
+            prepared.events[position].event_id: position for position in np.flatnonzero(judgement.accepted).tolist()
+        }
+        if not accepted:
+            return
+        judgement.effects.arrived = voids.find_tombstones(self.connection, self.ledger.organization_id, accepted)
+        judgement.effects.here.update(
+            target for target in judgement.effects.arrived if prepared.events[accepted[target]].voids is None
+        )
+
+
+def _within_batch(prepared: PreparedEvents, judgement: Judgement) -> None:
+    """Of several events with one id the first accepted wins; copies of it are duplicates, others are in conflict."""
+    first: dict[bytes, bytes] = {}
+    for position in np.flatnonzero(judgement.accepted).tolist():
+        event = prepared.events[position]
+        content_hash = first.get(event.event_id)
+        if content_hash is None:
+            first[event.event_id] = event.content_hash
+            continue
+        judgement.accepted[position] = False
+        if content_hash == event.content_hash:
+            judgement.duplicates += 1
+        else:
+            judgement.refused[position] = "conflict"

@@ -396,7 +396,7 @@ def _parse_columns(table: CsvTable, data: bytes) -> pa.Table | None:
         return pa_csv.read_csv(
             pa.BufferReader(data),
             pa_csv.ReadOptions(use_threads=False, column_names=names, block_size=len(data) + 1),
-            pa_csv.ParseOptions(ignore_empty_lines=False),
+            pa_csv.ParseOptions(),
             pa_csv.ConvertOptions(column_types=types, include_columns=list(CLICK_COLUMNS), null_values=[]),
         )
     except pa.ArrowInvalid:

@@ -113,6 +113,22 @@ def test_a_block_read_as_arrays_equals_the_block_read_by_line(
         assert [by_array_sites.types_of(each) for each in (0, 1)] == [by_line_sites.types_of(each) for each in (0, 1)]
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'AAA,2013J,28400,546652,-10,4,"a\nb"\n',
+        b"AAA,2013J,28400,546652,-10,4,a\rAAA,2013J,28400,546652,-10,4,a\n",
+        # One row more and one row less than there are lines.
+        b'AAA,2013J,28400,546652,-10,4,"a\nb"\nAAA,2013J,28400,546652,-10,4,a\rAAA,2013J,28400,546652,-10,4,a\n',
+        b"AAA,2013J,28400,546652,-10,4,a\n\n",
+    ],
+)
+def test_lines_that_readers_disagree_about_are_not_read_as_arrays(catalogue: Catalogue, content: bytes) -> None:
+    table = click_table(b"", header=HEADER.removesuffix(b"\n") + b",more\n")
+
+    assert _read_clicks_vectorized(table, catalogue, UsedSites(catalogue), Block(content, 2)) is None
+
+
 def test_good_rows_with_numbers_out_of_range_are_read_as_arrays(catalogue: Catalogue) -> None:
     content = GOOD + b'"AAA","2013J","28400","1","-10","4"\r\n' + b"BBB,2014B,28400,700001,99999,-4\n"
 

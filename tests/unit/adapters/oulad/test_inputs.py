@@ -233,6 +233,16 @@ def test_the_order_of_rows_is_part_of_the_fingerprint(tmp_path: Path) -> None:
     assert after["studentVle BBB-2014B"].fingerprint == before["studentVle BBB-2014B"].fingerprint
 
 
+def test_the_same_numbers_in_another_presentation_or_series_are_another_input(tmp_path: Path) -> None:
+    rows = [(*presentation, "7", "5", "5") for presentation in (("AAA", "2013J"), ("BBB", "2014B"))]
+    submissions = [("1752", "7", "5", banked, "5") for banked in "01"]
+    inputs = open_inputs(
+        write_folder(tmp_path, files_of(with_rows(studentRegistration=rows, studentAssessment=submissions)))
+    )
+
+    assert len({each.fingerprint for each in inputs}) == len(inputs)
+
+
 def test_mixed_presentations_keep_their_own_order_across_chunks(tmp_path: Path) -> None:
     count = 2 * MAXIMUM_BATCH_RECORDS + 50_000
     mixed = random.Random(5)
@@ -328,6 +338,8 @@ def test_the_last_input_that_goes_frees_the_scratch_file(tmp_path: Path) -> None
         (("AAA", "2013J", "1_0", "546652", "-10", "4"), "malformed", "no number in id_student"),
         (("AAA", "2013J", "٣", "546652", "-10", "4"), "malformed", "no number in id_student"),
         (("AAA", "2013J", "-1", "546652", "-10", "4"), "invalid", "id_student out of range"),
+        (("AAA", "2013J", "-1", "1", "99999", "-4"), "invalid", "id_student out of range"),
+        (("AAA", "2013J", "28400", "1", "99999", "-4"), "invalid", "date out of range"),
         (("AAA", "2013J", "9" * 40, "546652", "-10", "4"), "invalid", "id_student out of range"),
         (("AAA", "2013J", "28400", "", "-10", "4"), "invalid", "no id_site"),
         (("AAA", "2013J", "28400", "1", "-10", "4"), "invalid", "site that vle.csv lacks"),

@@ -19,7 +19,8 @@ COMPONENTS = ("metadatabase", "scheduler", "dag_processor", "triggerer")
 
 FINISHED_TASK_STATES = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
 
-_SECONDS = 10.0
+_SECONDS = 30.0
+_END_OF_GROUP = "::endgroup::"
 _ATTEMPTS = 4
 
 
@@ -49,6 +50,7 @@ class TaskRun:
     label: str
     state: str | None
     try_number: int
+    started_at: datetime | None
     seconds: float | None
 
     @property
@@ -116,11 +118,6 @@ class AirflowApi:
         answer = self._get(f"/dags/{quote(dag_id)}/dagRuns", limit=100, order_by="-run_after", **filters)
         return [_dag_run(run) for run in answer["dag_runs"]]
 
-    def woken_by(self, run: DagRun) -> set[str]:
-        """Return the ids of the runs whose assets woke this one."""
-        path = f"/dags/{quote(run.dag_id)}/dagRuns/{quote(run.run_id)}/upstreamAssetEvents"
-        return {event["source_run_id"] for event in self._get(path)["asset_events"] if event.get("source_run_id")}
-
     def task_runs(self, run: DagRun) -> list[TaskRun]:
         """Return the tasks of a run in the order in which they started; those that have not come last."""
         path = f"/dags/{quote(run.dag_id)}/dagRuns/{quote(run.run_id)}/taskInstances"
@@ -136,7 +133,12 @@ class AirflowApi:
         )
         content = self._get(path, map_index=task.map_index, full_content="true").get("content", [])
         messages = [_log_line(entry) for entry in content]
-        return "\n".join([message for message in messages if message][-lines:])
+        # The first group names the files that the log was read from.
+        ends = [index for index, message in enumerate(messages) if message == _END_OF_GROUP]
+        told = [
+            message for message in messages[ends[0] + 1 if ends else 0 :] if message and not message.startswith("::")
+        ]
+        return "\n".join("\n".join(told).splitlines()[-lines:])
 
     def _get(self, path: str, **parameters: Any) -> Any:
         return self._request("GET", path, params=parameters)
@@ -198,6 +200,7 @@ def _task_run(task: Mapping[str, Any]) -> TaskRun:
         label=str(task.get("rendered_map_index") or (task["map_index"] if task["map_index"] >= 0 else "")),
         state=task["state"],
         try_number=task["try_number"],
+        started_at=_instant(task["start_date"]),
         seconds=task["duration"],
     )
 
@@ -213,4 +216,4 @@ def _log_line(entry: object) -> str:
     errors = entry.get("error_detail")
     if isinstance(errors, list) and errors:
         event += "".join(f"\n{error.get('exc_type')}: {error.get('exc_value')}" for error in errors)
-    return "" if event.startswith("::") else event
+    return event

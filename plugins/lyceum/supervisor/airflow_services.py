@@ -31,7 +31,7 @@ _POLL_SECONDS = 0.2
 
 _LOCAL_SETTINGS = '''"""Written by `lyceum up`; changes are lost. Airflow imports this file once in every process."""
 
-from lyceum.supervisor.warm_up import import_what_tasks_need
+from lyceum.orchestration.warm_up import import_what_tasks_need
 
 import_what_tasks_need()
 '''
@@ -108,7 +108,7 @@ class AirflowServices:
                 port = loopback.free_port(self._port_file, _PREFERRED_PORT)
             services = {service.name: service for service in self._services(self._environment(credentials, port))}
             # What a crash of the leader left of a session would write to the same files.
-            processes.stop([services[name] for name in missing], whole_session=True)
+            processes.stop([services[name] for name in missing])
             for name in missing:
                 processes.start(services[name])
             return missing
@@ -138,6 +138,24 @@ class AirflowServices:
             f"{self._settings.logs} and run `lyceum up` again."
         )
 
+    def wait_until_parsed(self, seconds: float = _READY_SECONDS) -> None:
+        """Return once Airflow has read every DAG of the dags folder, whose files are named after their DAGs.
+
+        Raises `ConfigurationError` when it cannot read one, `RetryableError` when the time is over.
+        """
+        expected = {file.stem for file in self._settings.dags.glob("*.py")}
+        deadline = time.monotonic() + seconds
+        with self.api() as api:
+            while missing := expected - api.dag_ids():
+                for file, traceback in api.import_errors().items():
+                    raise ConfigurationError(f"Airflow cannot read {file}. Correct it and try again.\n{traceback}")
+                if time.monotonic() > deadline:
+                    raise RetryableError(
+                        f"Airflow has not read {', '.join(sorted(missing))} within {seconds:.0f} s. "
+                        f"Look at {self._settings.logs / 'airflow-dag-processor.log'} and try again."
+                    )
+                time.sleep(_POLL_SECONDS)
+
     def states(self) -> list[ServiceState]:
         """Say what each of the four processes does. Changes nothing."""
         found = {service.name: processes.find(service) for service in self._services({})}
@@ -164,9 +182,9 @@ class AirflowServices:
         with self._locked("start"):
             services = {service.name: service for service in self._services({})}
             # The API server goes last: the others tell it what became of their tasks.
-            stopped = processes.stop([services["triggerer"]], whole_session=True)
-            stopped += processes.stop([services["scheduler"], services["dag-processor"]])
-            stopped += processes.stop([services["api-server"]])
+            api_server = services.pop("api-server")
+            stopped = processes.stop(services.values(), whole_sessions=["triggerer", "dag-processor"])
+            stopped += processes.stop([api_server])
             return [name for name in SERVICES if name in stopped]
 
     def environment(self, target: ConnectionTarget) -> dict[str, str]:
@@ -184,6 +202,8 @@ class AirflowServices:
                 log=self._settings.logs / f"airflow-{name}.log",
                 record=self._settings.run / f"airflow-{name}.json",
                 environment=environment,
+                # Only the scheduler has something to finish: the tasks that run.
+                patience=10.0 if name == "scheduler" else 4.0,
             )
             for name in SERVICES
         ]

@@ -12,7 +12,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,18 +20,24 @@ from lyceum.errors import RetryableError
 
 _PROC = Path("/proc")
 _POLL_SECONDS = 0.05
+_SECONDS_AFTER_SIGTERM = 3.0
+_SECONDS_AFTER_SIGKILL = 10.0
 _TAIL_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One program to keep running: what to start, where its output goes and where its process id is kept."""
+    """One program to keep running: what to start, where its output goes and where its process id is kept.
+
+    `patience` is how many seconds it may take to end when it is asked to.
+    """
 
     name: str
     arguments: tuple[str, ...]
     log: Path
     record: Path
     environment: Mapping[str, str] = field(repr=False)
+    patience: float = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,22 +82,24 @@ def start(service: Service) -> ServiceProcess:
     return process
 
 
-def stop(services: Iterable[Service], *, patience: float = 10.0, whole_session: bool = False) -> list[str]:
+def stop(services: Iterable[Service], *, whole_sessions: Collection[str] = ()) -> list[str]:
     """Stop the services side by side and return the names of those that ran.
 
-    Each leader is asked to end (SIGTERM); what is left of its session after `patience` seconds is told to end, and killed
-    three seconds later. `whole_session` asks the children at once, for a leader that is slow to end them itself.
+    Each leader is asked to end (SIGTERM); what is left of its session after its patience is told to end, and killed
+    three seconds later. `whole_sessions` names services whose children are asked at once, because the leader is slow to end them.
     Raises `RetryableError` when a process survives that.
     """
     running = [(service, recorded) for service in services if (recorded := _read_record(service.record)) is not None]
     sessions = {service.name: recorded for service, recorded in running if _members(recorded)}
-    for recorded in sessions.values():
-        _signal(_members(recorded) if whole_session else [recorded.pid], signal.SIGTERM)
-    for number, seconds in ((signal.SIGTERM, patience), (signal.SIGKILL, 3.0), (None, 10.0)):
-        _wait_until_empty(sessions.values(), seconds)
-        for recorded in sessions.values():
-            if number is not None:
-                _signal(_members(recorded), number)
+    for name, recorded in sessions.items():
+        is_leader_there = _is_same(recorded)
+        _signal(
+            [recorded.pid] if is_leader_there and name not in whole_sessions else _members(recorded), signal.SIGTERM
+        )
+    patience = {service.name: service.patience for service, _ in running}
+    _wait_until_empty({recorded: patience[name] for name, recorded in sessions.items()}, signal.SIGTERM)
+    _wait_until_empty(dict.fromkeys(sessions.values(), _SECONDS_AFTER_SIGTERM), signal.SIGKILL)
+    _wait_until_empty(dict.fromkeys(sessions.values(), _SECONDS_AFTER_SIGKILL), None)
     survivors = {name: _members(recorded) for name, recorded in sessions.items() if _members(recorded)}
     if survivors:
         found = "; ".join(f"{name}: {', '.join(map(str, pids))}" for name, pids in survivors.items())
@@ -192,7 +200,17 @@ def _signal(pids: Iterable[int], number: int) -> None:
             os.kill(pid, number)
 
 
-def _wait_until_empty(sessions: Iterable[ServiceProcess], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while any(_members(recorded) for recorded in sessions) and time.monotonic() < deadline:
-        time.sleep(_POLL_SECONDS)
+def _wait_until_empty(patience: Mapping[ServiceProcess, float], then: signal.Signals | None) -> None:
+    """Wait for the sessions, each as many seconds as it is given; signal what is left of one whose time is over."""
+    began = time.monotonic()
+    waiting = dict(patience)
+    while waiting:
+        for recorded, seconds in list(waiting.items()):
+            members = _members(recorded)
+            if members and time.monotonic() - began < seconds:
+                continue
+            del waiting[recorded]
+            if then is not None:
+                _signal(members, then)
+        if waiting:
+            time.sleep(_POLL_SECONDS)

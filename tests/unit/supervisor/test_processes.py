@@ -27,10 +27,10 @@ signal.pause()
 
 
 @pytest.fixture
-def service(tmp_path: Path) -> Iterator[Callable[[str], Service]]:
+def service(tmp_path: Path) -> Iterator[Callable[..., Service]]:
     made: list[Service] = []
 
-    def make(program: str) -> Service:
+    def make(program: str, patience: float = 0.1) -> Service:
         made.append(
             Service(
                 name=f"service-{len(made)}",
@@ -38,12 +38,13 @@ def service(tmp_path: Path) -> Iterator[Callable[[str], Service]]:
                 log=tmp_path / f"{len(made)}.log",
                 record=tmp_path / f"{len(made)}.json",
                 environment=os.environ,
+                patience=patience,
             )
         )
         return made[-1]
 
     yield make
-    processes.stop(made, patience=0)
+    processes.stop(made)
 
 
 def first_line(service: Service) -> str:
@@ -56,7 +57,7 @@ def exists(pid: int) -> bool:
     return Path(f"/proc/{pid}").exists()
 
 
-def test_a_started_service_is_found_by_its_record_and_a_stopped_one_is_not(service: Callable[[str], Service]) -> None:
+def test_a_started_service_is_found_by_its_record_and_a_stopped_one_is_not(service: Callable[..., Service]) -> None:
     waiting = service(WAITS)
     assert processes.find(waiting) is None
 
@@ -69,7 +70,7 @@ def test_a_started_service_is_found_by_its_record_and_a_stopped_one_is_not(servi
     assert not waiting.record.exists()
 
 
-def test_a_service_that_ended_by_itself_is_not_running(service: Callable[[str], Service]) -> None:
+def test_a_service_that_ended_by_itself_is_not_running(service: Callable[..., Service]) -> None:
     ended = service("pass")
     pid = processes.start(ended).pid
     while processes.find(ended) is not None:
@@ -78,18 +79,18 @@ def test_a_service_that_ended_by_itself_is_not_running(service: Callable[[str], 
     assert not exists(pid)
 
 
-def test_stopping_ends_children_that_left_the_process_group(service: Callable[[str], Service]) -> None:
+def test_stopping_ends_children_that_left_the_process_group(service: Callable[..., Service]) -> None:
     parent = service(HAS_A_CHILD_IN_ITS_OWN_GROUP)
     processes.start(parent)
     child = int(first_line(parent))
     assert exists(child)
 
-    processes.stop([parent], patience=0.2)
+    processes.stop([parent])
 
     assert not processes._is_alive(child)
 
 
-def test_stopping_ends_what_a_killed_leader_left_behind(service: Callable[[str], Service]) -> None:
+def test_stopping_ends_what_a_killed_leader_left_behind(service: Callable[..., Service]) -> None:
     parent = service(HAS_A_CHILD_IN_ITS_OWN_GROUP)
     leader = processes.start(parent).pid
     child = int(first_line(parent))
@@ -97,22 +98,33 @@ def test_stopping_ends_what_a_killed_leader_left_behind(service: Callable[[str],
     while processes.find(parent) is not None:
         time.sleep(0.01)
 
-    assert processes.stop([parent], whole_session=True) == [parent.name]
+    assert processes.stop([parent]) == [parent.name]
 
     assert not processes._is_alive(child)
 
 
-def test_a_service_that_ignores_termination_is_killed(service: Callable[[str], Service]) -> None:
+def test_a_whole_session_is_asked_to_end_at_once(service: Callable[..., Service]) -> None:
+    parent = service(HAS_A_CHILD_IN_ITS_OWN_GROUP, patience=3600)
+    processes.start(parent)
+    child = int(first_line(parent))
+
+    # Asked one after the other, the leader's end would leave the child until the patience is over.
+    processes.stop([parent], whole_sessions=[parent.name])
+
+    assert not processes._is_alive(child)
+
+
+def test_a_service_that_ignores_termination_is_killed(service: Callable[..., Service]) -> None:
     deaf = service(IGNORES_TERMINATION)
     pid = processes.start(deaf).pid
     first_line(deaf)
 
-    processes.stop([deaf], patience=0.1)
+    processes.stop([deaf])
 
     assert not processes._is_alive(pid)
 
 
-def test_a_later_process_with_the_recorded_id_is_neither_found_nor_stopped(service: Callable[[str], Service]) -> None:
+def test_a_later_process_with_the_recorded_id_is_neither_found_nor_stopped(service: Callable[..., Service]) -> None:
     stranger, ours = service(WAITS), service(WAITS)
     pid = processes.start(stranger).pid
     ours.record.write_text(json.dumps({"pid": pid, "started": "another instant"}))
@@ -122,14 +134,14 @@ def test_a_later_process_with_the_recorded_id_is_neither_found_nor_stopped(servi
     assert processes.find(stranger) is not None
 
 
-def test_a_damaged_record_counts_as_not_running(service: Callable[[str], Service]) -> None:
+def test_a_damaged_record_counts_as_not_running(service: Callable[..., Service]) -> None:
     damaged = service(WAITS)
     damaged.record.write_text('{"pid": ')
 
     assert processes.find(damaged) is None
 
 
-def test_a_restart_keeps_the_last_log(service: Callable[[str], Service]) -> None:
+def test_a_restart_keeps_the_last_log(service: Callable[..., Service]) -> None:
     speaker = service("print('said', flush=True)")
     processes.start(speaker)
     first_line(speaker)

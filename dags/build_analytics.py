@@ -1,0 +1,46 @@
+"""Builds, audits and publishes the numbers whenever something may have been collected.
+
+**Purpose.** Brings stage two and stage three up to date with stage one, and seals the weeks that are due.
+
+**Inputs.** The collected hours in `ops.pending_hours`; the published rows of the learners they touch; the local days that
+have closed since the last build. The asset `raw_data_collection` only wakes the DAG.
+
+**Outputs.** One transaction replaces the touched rows of stage two and stage three and raises the data version of their
+organizations. Before it, expectations and reconciliation audit the candidates in schema `build`: when one fails, nothing is
+published and the last version stays up. At the end due weeks are archived and sealed.
+
+**Re-running.** Trigger the DAG again: whatever is pending is still pending. A build whose tasks died is abandoned by the
+next `begin`. Do not clear single tasks of an old run; its build has ended. The clock of a run is the time it was woken.
+"""
+
+from datetime import timedelta
+
+from airflow.sdk import chain, dag, task
+
+from lyceum.orchestration import building
+from lyceum.orchestration.assets import RAW_DATA_COLLECTION
+from lyceum.orchestration.task_policy import task_defaults
+
+
+@dag(
+    schedule=[RAW_DATA_COLLECTION],
+    catchup=False,
+    max_active_runs=1,
+    default_args=task_defaults(time_limit=timedelta(hours=2)),
+    tags=["lyceum", "stage-two", "stage-three"],
+    doc_md=__doc__,
+)
+def build_analytics() -> None:
+    begun = task(building.begin)()
+    chain(
+        task(building.audit_raw)(begun),
+        task(building.stage_two)(begun),
+        task(building.stage_three)(begun),
+        task(building.audit_candidates)(begun),
+        task(building.publish)(begun),
+        # Weeks fall due by time passing: also when there was nothing to build.
+        task(building.seal, trigger_rule="none_failed")(begun),
+    )
+
+
+build_analytics()

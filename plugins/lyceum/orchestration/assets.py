@@ -1,0 +1,8 @@
+"""What DAGs tell each other about."""
+
+from __future__ import annotations
+
+from airflow.sdk import Asset
+
+RAW_DATA_COLLECTION = Asset("raw_data_collection")
+"""Stage one may hold something new. It only wakes the build: what is to be built is in the database, not in the event."""

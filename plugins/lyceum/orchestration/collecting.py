@@ -1,0 +1,118 @@
+"""The tasks of `collect_raw_data` and `load_history`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from lyceum.errors import InputError
+from lyceum.orchestration.assets import RAW_DATA_COLLECTION
+from lyceum.orchestration.task_context import as_of, label, run_name, settings
+from lyceum.orchestration.task_policy import library_task
+
+if TYPE_CHECKING:
+    from lyceum.collect import CollectReport
+    from lyceum.organizations import Format
+
+_log = logging.getLogger(__name__)
+
+
+class SourceName(TypedDict):
+    """One source, by the names that people use."""
+
+    organization: str
+    source: str
+
+
+@library_task
+def list_active_sources() -> list[SourceName]:
+    """Return the sources that are active now."""
+    from lyceum.database import connect, target
+    from lyceum.organizations import list_sources
+
+    with connect(target(settings())) as connection:
+        return [
+            SourceName(organization=source.organization, source=source.name)
+            for source in list_sources(connection)
+            if source.is_active
+        ]
+
+
+@library_task
+def collect_source(organization: str, source: str) -> dict[str, int]:
+    """Collect what lies in a source's landing folder; return the counts.
+
+    Raises `InputError` at the end when a file could not be read as a whole; everything else is collected then.
+    """
+    from lyceum.collect import collect_sources
+    from lyceum.database import target
+
+    label(f"{organization}/{source}")
+    where = settings()
+    reports = collect_sources(
+        target(where), where, organization=organization, source=source, as_of=as_of(), run_id=run_name()
+    )
+    failures = [failure for report in reports for failure in report.failures]
+    counts = _counts(reports)
+    if failures:
+        unreadable = "; ".join(f"{failure.name}: {failure.message}" for failure in failures)
+        raise InputError(
+            f"{len(failures)} of the files of {organization}/{source} could not be read: {unreadable} "
+            "All else was collected. Correct or remove them; the next run looks again."
+        )
+    return counts
+
+
+@library_task
+def collect_history(organization: str, path: str, format_name: Format) -> dict[str, int]:
+    """Collect a file or folder of old events; return the counts."""
+    from lyceum.collect import collect_paths
+    from lyceum.database import target
+
+    where = settings()
+    report = collect_paths(
+        target(where),
+        where,
+        organization=organization,
+        paths=[Path(path)],
+        format=format_name,
+        as_of=as_of(),
+        is_history=True,
+        run_id=run_name(),
+        progress=LoggedProgress(),
+    )
+    return _counts([report])
+
+
+def announce(outlet_events: Mapping[Any, Any]) -> None:
+    """Wake the build."""
+    outlet_events[RAW_DATA_COLLECTION].extra = {"as_of": as_of().isoformat()}
+
+
+class LoggedProgress:
+    """Logs every twentieth of the work."""
+
+    def __init__(self) -> None:
+        """Begin at nothing."""
+        self._told = 0
+
+    def __call__(self, done: int, total: int, unit: str) -> None:
+        """Take what is done of the total, in `unit`."""
+        share = 20 * done // total if total else 0
+        if share > self._told:
+            self._told = share
+            _log.info("%s of %s %s done (%d %%)", f"{done:,}", f"{total:,}", unit, 5 * share)
+
+
+def _counts(reports: Sequence[CollectReport]) -> dict[str, int]:
+    counts = {
+        "files": sum(len(report.inputs) for report in reports),
+        "records": sum(report.records_read for report in reports),
+        "events": sum(report.events_accepted for report in reports),
+        "duplicates": sum(report.duplicates for report in reports),
+        "quarantined": sum(report.quarantined.total() for report in reports),
+    }
+    _log.info("%s", ", ".join(f"{count:,} {name}" for name, count in counts.items()))
+    return counts

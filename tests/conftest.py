@@ -55,7 +55,7 @@ def shared_server(pytestconfig: pytest.Config) -> SharedServer:
 @pytest.fixture(scope="session")
 def template(shared_server: SharedServer) -> ConnectionTarget:
     """The migrated database that `warehouse` copies. Nobody connects to it."""
-    return shared_server.start()
+    return shared_server.make_template()
 
 
 @pytest.fixture
@@ -66,9 +66,9 @@ def warehouse(shared_server: SharedServer, template: ConnectionTarget, tmp_path:
 
 
 @pytest.fixture
-def empty_database(shared_server: SharedServer, template: ConnectionTarget, tmp_path: Path) -> Iterator[Warehouse]:
+def empty_database(shared_server: SharedServer, tmp_path: Path) -> Iterator[Warehouse]:
     """A database of this test alone with nothing in it, with a home of its own."""
-    with shared_server.database(tmp_path / "home", template, is_empty=True) as lent:
+    with shared_server.database(tmp_path / "home", shared_server.start(), is_empty=True) as lent:
         yield lent
 
 

@@ -23,6 +23,7 @@ from uuid import uuid4
 from psycopg import sql
 
 from lyceum import database
+from lyceum.analytics.models import ensure_models_prepared
 from lyceum.database import Connection, ConnectionTarget
 from lyceum.settings import Settings
 
@@ -79,24 +80,36 @@ class SharedServer:
         return self.home / "homes" / uuid4().hex[:12] / "home"
 
     def start(self) -> ConnectionTarget:
-        """Start the server and migrate the template unless another worker has; return the template's target."""
+        """Start the server unless another worker has; return it with the database that every server has."""
+        settings = self.settings
+        if settings.database_url is None:
+            return database.EmbeddedServer(settings).ensure_started().with_database("postgres")
+        return database.target(settings).with_database("postgres")
+
+    def make_template(self) -> ConnectionTarget:
+        """Migrate the template, models included, unless another worker has; return its target."""
+        server = self.start()
         settings = self.settings
         unfinished = replace(settings, warehouse_database=f"{self._prefix}_unfinished")
         with (self.home / "template.lock").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            target = database.ensure_available(unfinished)
-            with database.connect(target.with_database("postgres"), autocommit=True) as connection:
+            with database.connect(server, autocommit=True) as connection:
                 if not _exists(connection, settings.warehouse_database):
+                    target = database.ensure_available(unfinished)
                     database.migrate(target, unfinished)
+                    ensure_models_prepared(target, unfinished)
                     rename = sql.SQL("alter database {} rename to {}")
                     connection.execute(
                         rename.format(sql.Identifier(target.dbname), sql.Identifier(settings.warehouse_database))
                     )
-        return target.with_database(settings.warehouse_database)
+        return server.with_database(settings.warehouse_database)
 
     @contextmanager
     def database(self, home: Path, template: ConnectionTarget, *, is_empty: bool = False) -> Iterator[Warehouse]:
-        """Lend a fresh copy of the template, or a database with nothing in it, and drop it afterwards."""
+        """Lend a fresh copy of the template, or a database with nothing in it, and drop it afterwards.
+
+        For an empty one any target on the server will do.
+        """
         name = f"{self._prefix}_{uuid4().hex[:12]}"
         target = template.with_database(name)
         source = sql.Identifier("template0" if is_empty else template.dbname)

@@ -5,18 +5,14 @@ Each step is a function of its own, so that Airflow can show and retry it; `buil
 
 from __future__ import annotations
 
-import hashlib
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
-from psycopg import sql
-
 from lyceum import partitions
 from lyceum.analytics import scope
-from lyceum.analytics.models import Layer, ModelRun, prepare_models, run_models
+from lyceum.analytics.models import Layer, ModelRun, ensure_models_prepared, run_models
 from lyceum.analytics.publish import Publication, needed_partitions, publish
 from lyceum.analytics.scope import BuildScope, build_lock
 from lyceum.database import ConnectionTarget, connect
@@ -25,8 +21,6 @@ from lyceum.faults import reach
 from lyceum.quality import reconcile, validate_suite
 from lyceum.sealing import SealReport, seal_due_weeks
 from lyceum.settings import Settings
-
-_log = logging.getLogger(__name__)
 
 STEPS = ("begin", "audit_raw", "stage_two", "stage_three", "audit_candidates", "publish", "seal")
 """The steps of a build in order, as `ops.builds.step` and the Airflow tasks name them."""
@@ -65,7 +59,9 @@ def build(
                 tell(layer)
                 _step(target, begun.build_id, layer, lambda layer=layer: run_models(target, settings, layer))  # type: ignore[misc]
             tell("audit_candidates")
-            _step(target, begun.build_id, "audit_candidates", lambda: _audit_candidates(target, settings, begun.build_id))
+            _step(
+                target, begun.build_id, "audit_candidates", lambda: _audit_candidates(target, settings, begun.build_id)
+            )
             tell("publish")
             publication = _step(target, begun.build_id, "publish", lambda: _publish(target, begun))
         else:
@@ -134,8 +130,25 @@ def has_work(target: ConnectionTarget, build_id: int) -> bool:
     return row == (True,)
 
 
+def validate(target: ConnectionTarget, settings: Settings, as_of: datetime, run_id: str) -> BuildScope:
+    """Build and audit the candidates of everything that is pending, and publish nothing: a rehearsal of `build`.
+
+    Raises what `build` raises. The pending hours stay pending.
+    """
+    with build_lock(target):
+        begun = _begin(target, settings, as_of, run_id)
+        build_id = begun.build_id
+        _step(target, build_id, "audit_raw", lambda: _audit_raw(target, settings, build_id))
+        for layer in LAYERS:
+            _step(target, build_id, layer, lambda layer=layer: run_models(target, settings, layer))  # type: ignore[misc]
+        _step(target, build_id, "audit_candidates", lambda: _audit_candidates(target, settings, build_id))
+        with connect(target) as connection:
+            scope.abandon(connection, build_id, "a rehearsal: audited, not meant to be published")
+        return begun
+
+
 def _begin(target: ConnectionTarget, settings: Settings, as_of: datetime, run_id: str) -> BuildScope:
-    _ensure_models_prepared(target, settings)
+    ensure_models_prepared(target, settings)
     with connect(target) as connection:
         begun = scope.begin(connection, as_of, run_id)
     reach("build.begun")
@@ -199,29 +212,3 @@ def _step(target: ConnectionTarget, build_id: int, step: str, work: Callable[[],
         with connect(target) as connection:
             scope.fail(connection, build_id, f"{step}: {error}")
         raise
-
-
-def _ensure_models_prepared(target: ConnectionTarget, settings: Settings) -> None:
-    """Load seeds and staging views when this database does not hold those of the checkout yet."""
-    expected = _fingerprint(settings)
-    with connect(target) as connection:
-        row = connection.execute("select obj_description('build'::regnamespace, 'pg_namespace')").fetchone()
-    if row is not None and row[0] is not None and row[0].endswith(expected):
-        return
-    prepare_models(target, settings)
-    description = f"Candidates of the running build; dbt may replace everything here. Prepared from {expected}"
-    with connect(target) as connection:
-        connection.execute(sql.SQL("comment on schema build is {}").format(sql.Literal(description)))
-    _log.info("models prepared")
-
-
-def _fingerprint(settings: Settings) -> str:
-    digest = hashlib.sha256()
-    folders = ("seeds", "macros", "models/staging")
-    files = [settings.dbt_project / "dbt_project.yml"]
-    for folder in folders:
-        files.extend(path for path in (settings.dbt_project / folder).rglob("*") if path.is_file())
-    for path in sorted(files):
-        digest.update(path.relative_to(settings.dbt_project).as_posix().encode())
-        digest.update(path.read_bytes())
-    return digest.hexdigest()

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import logging
 import os
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from lyceum.database import ConnectionTarget
+from psycopg import sql
+
+from lyceum.database import ConnectionTarget, connect
 from lyceum.errors import LyceumError
 from lyceum.settings import Settings
 
@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from dbt.contracts.graph.manifest import Manifest
 
 _log = logging.getLogger(__name__)
+
+_MANIFESTS: dict[Path, Manifest] = {}
+
+Flags = Callable[[Path, Path], list[str]]
+"""Returns dbt's flags for a project and the folder that its artifacts go to."""
 
 Layer = Literal["stage_two", "stage_three"]
 """A layer of candidates: one folder of `dbt_project/models/`."""
@@ -37,10 +42,24 @@ class ModelRun:
     seconds: tuple[tuple[str, float], ...]
 
 
+def ensure_models_prepared(target: ConnectionTarget, settings: Settings) -> None:
+    """Load the seeds and create the staging views unless this database holds those of the checkout already."""
+    expected = _fingerprint(settings.dbt_project)
+    with connect(target) as connection:
+        row = connection.execute("select obj_description('build'::regnamespace, 'pg_namespace')").fetchone()
+    if row is not None and row[0] is not None and row[0].endswith(expected):
+        return
+    prepare_models(target, settings)
+    description = f"Candidates of the running build; dbt may replace everything here. Prepared from {expected}"
+    with connect(target) as connection:
+        connection.execute(sql.SQL("comment on schema build is {}").format(sql.Literal(description)))
+    _log.info("models prepared")
+
+
 def prepare_models(target: ConnectionTarget, settings: Settings) -> None:
     """Load the seeds and create the staging views: what every build reads and only a new version of the project changes."""
-    _invoke(target, settings, ["seed"])
-    _invoke(target, settings, ["run", "--select", "staging"])
+    invoke(target, settings, ["seed"])
+    invoke(target, settings, ["run", "--select", "staging"])
 
 
 def run_models(target: ConnectionTarget, settings: Settings, layer: Layer) -> ModelRun:
@@ -48,16 +67,37 @@ def run_models(target: ConnectionTarget, settings: Settings, layer: Layer) -> Mo
 
     Raises `ModelError` with the first failing model and the database's message.
     """
-    return _invoke(target, settings, ["run", "--select", layer])
+    return invoke(target, settings, ["run", "--select", layer])
 
 
-def _invoke(target: ConnectionTarget, settings: Settings, arguments: list[str]) -> ModelRun:
+def parsed_project(target: ConnectionTarget, settings: Settings) -> Manifest:
+    """Return dbt's manifest of the project."""
+    with _environment(target.environment(application_name="lyceum-dbt")):
+        return _manifest(settings.dbt_project, settings.dbt)
+
+
+def _fingerprint(project: Path) -> str:
+    digest = hashlib.sha256()
+    files = [project / "dbt_project.yml"]
+    for folder in ("seeds", "macros", "models/staging"):
+        files.extend(path for path in (project / folder).rglob("*") if path.is_file())
+    for path in sorted(files):
+        digest.update(path.relative_to(project).as_posix().encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def invoke(target: ConnectionTarget, settings: Settings, arguments: list[str], flags: Flags | None = None) -> ModelRun:
+    """Run one dbt command on the warehouse, in this process; return its nodes and seconds.
+
+    Raises `ModelError` with the first failing node and what the database said.
+    """
     from dbt.cli.main import dbtRunner
 
     settings.dbt.mkdir(parents=True, exist_ok=True)
     with _environment(target.environment(application_name="lyceum-dbt")):
         runner = dbtRunner(manifest=_manifest(settings.dbt_project, settings.dbt))
-        result = runner.invoke([*arguments, *_flags(settings.dbt_project, settings.dbt)])
+        result = runner.invoke([*arguments, *(flags or _flags)(settings.dbt_project, settings.dbt)])
     if result.exception is not None:
         raise ModelError(
             f"dbt could not run '{' '.join(arguments)}': {result.exception}. "
@@ -67,7 +107,7 @@ def _invoke(target: ConnectionTarget, settings: Settings, arguments: list[str]) 
     for node in nodes:
         if node.status in ("error", "fail", "runtime error"):
             raise ModelError(
-                f"The model {node.node.name} failed: {str(node.message).strip()}. Nothing was published. "
+                f"The {node.node.resource_type} {node.node.name} failed: {str(node.message).strip()}. Nothing was published. "
                 "Correct the cause and build again; the pending hours wait."
             )
     seconds = tuple((node.node.name, float(node.execution_time)) for node in nodes)
@@ -76,6 +116,13 @@ def _invoke(target: ConnectionTarget, settings: Settings, arguments: list[str]) 
         extra={"layer": arguments[-1], "models": len(nodes), "seconds": round(sum(s for _, s in seconds), 3)},
     )
     return ModelRun(seconds)
+
+
+def documentation_flags(project: Path, target_folder: Path) -> list[str]:
+    """Return the flags for commands whose artifacts are wanted: they go to a folder of their own."""
+    kept = [flag for flag in _flags(project, target_folder / "docs") if flag != "--no-write-json"]
+    kept[kept.index("--target-path") + 1] = str(target_folder / "docs")
+    return kept
 
 
 def _flags(project: Path, target_folder: Path) -> list[str]:
@@ -90,25 +137,37 @@ def _flags(project: Path, target_folder: Path) -> list[str]:
         "--no-version-check",
         "--no-send-anonymous-usage-stats",
         "--no-write-json",
-        "--no-partial-parse",
     ]  # fmt: skip
 
 
-@lru_cache(maxsize=4)
 def _manifest(project: Path, target_folder: Path) -> Manifest:
-    """Parse the project once a process: parsing costs more than most builds."""
+    """Return the parsed project, bound to the database that the environment names.
+
+    It is parsed once a process, and between processes only where files have changed: parsing costs more than most builds.
+    """
     from dbt.cli.main import dbtRunner
 
-    parsed = Path(tempfile.mkdtemp(prefix="parse-", dir=target_folder))
-    try:
-        result = dbtRunner().invoke(["parse", *_flags(project, parsed)])
-    finally:
-        shutil.rmtree(parsed, ignore_errors=True)
-    if not result.success:
-        raise ModelError(
-            f"The dbt project does not parse: {result.exception}. Expected the project of the checkout, unchanged."
-        )
-    return result.result  # type: ignore[return-value]
+    if project not in _MANIFESTS:
+        result = dbtRunner().invoke(["parse", *_flags(project, target_folder)])
+        if not result.success:
+            raise ModelError(
+                f"The dbt project does not parse: {result.exception}. Expected the project of the checkout, unchanged."
+            )
+        _MANIFESTS[project] = result.result  # type: ignore[assignment]
+    # An invocation leaves its marks on the manifest (compiled SQL, injected CTEs), so each gets a copy.
+    manifest = _MANIFESTS[project].deepcopy()
+    _bind(manifest, os.environ["PGDATABASE"])
+    return manifest
+
+
+def _bind(manifest: Manifest, database: str) -> None:
+    """Point every relation of a manifest at a database; dbt writes the name down when it parses."""
+    for node in [*manifest.nodes.values(), *manifest.sources.values()]:
+        if node.database == database:
+            continue
+        if node.relation_name is not None:
+            node.relation_name = node.relation_name.replace(f'"{node.database}".', f'"{database}".', 1)
+        node.database = database
 
 
 @contextlib.contextmanager

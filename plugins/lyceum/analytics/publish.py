@@ -10,6 +10,7 @@ from psycopg import sql
 
 from lyceum.database import Connection
 from lyceum.errors import LyceumError
+from lyceum.faults import reach
 
 _log = logging.getLogger(__name__)
 
@@ -166,8 +167,11 @@ def publish(connection: Connection, build_id: int) -> Publication:
         (as_of,) = row
         connection.execute("set local work_mem = '64MB'")
         rows = tuple((table.name, _replace(connection, table)) for table in _TABLES)
+        reach("build.rows_replaced")
         organizations = _advance(connection, build_id, as_of)
-        connection.execute("update ops.builds set state = 'published', step = 'publish' where build_id = %s", (build_id,))
+        connection.execute(
+            "update ops.builds set state = 'published', step = 'publish' where build_id = %s", (build_id,)
+        )
     _log.info("published", extra={"build": build_id, "rows": dict(rows), "organizations": len(organizations)})
     return Publication(rows, organizations)
 
@@ -199,14 +203,14 @@ def needed_partitions(connection: Connection) -> list[tuple[str, list[date]]]:
             ).fetchall()
             needed.append((table.name, [day for (day,) in years]))
             continue
-        statement = weeks.format(_identifier(table.candidate), sql.SQL(table.keep))  # type: ignore[arg-type]
+        statement = weeks.format(_identifier(table.candidate), sql.SQL(table.keep))
         needed.append((table.name, [day for (day,) in connection.execute(statement).fetchall()]))
     return needed
 
 
 def _replace(connection: Connection, table: _Table) -> int:
     target = _identifier(table.name)
-    connection.execute(sql.SQL(table.delete).format(table=target))  # type: ignore[arg-type]
+    connection.execute(sql.SQL(table.delete).format(table=target))
     columns = _columns(connection, table)
     statement = sql.SQL("insert into {target} ({columns}) select {columns} from {candidate} as candidate where {keep}")
     return connection.execute(
@@ -214,7 +218,7 @@ def _replace(connection: Connection, table: _Table) -> int:
             target=target,
             columns=sql.SQL(", ").join(map(sql.Identifier, columns)),
             candidate=_identifier(table.candidate),
-            keep=sql.SQL(table.keep),  # type: ignore[arg-type]
+            keep=sql.SQL(table.keep),
         )
     ).rowcount
 

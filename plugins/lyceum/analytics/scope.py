@@ -7,6 +7,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, LiteralString
 
 from lyceum.database import Connection, ConnectionTarget, connect
 from lyceum.errors import ConfigurationError, LyceumError, RetryableError
@@ -127,7 +128,15 @@ def fail(connection: Connection, build_id: int, failure: str) -> None:
     _log.error("build failed", extra={"build": build_id})
 
 
-def _row(connection: Connection, statement: str, parameters: tuple[object, ...]) -> tuple[object, ...]:
-    row = connection.execute(statement, parameters).fetchone()  # type: ignore[call-overload]
+def abandon(connection: Connection, build_id: int, reason: str) -> None:
+    """End a running build without publishing it. Its pending hours stay pending."""
+    connection.execute(
+        "update ops.builds set state = 'abandoned', failure = %s where build_id = %s and state = 'running'",
+        (reason, build_id),
+    )
+
+
+def _row(connection: Connection, statement: LiteralString, parameters: tuple[object, ...]) -> tuple[Any, ...]:
+    row = connection.execute(statement, parameters).fetchone()
     assert row is not None
     return row

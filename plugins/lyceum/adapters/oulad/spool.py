@@ -34,12 +34,13 @@ class Spool:
 
     def __init__(self, folder: Path | None) -> None:
         """Make the file in `folder`, or in the system's temporary folder."""
+        self._folder = folder or Path(tempfile.gettempdir())
         try:
-            self._file, name = tempfile.mkstemp(prefix="lyceum-oulad-", dir=folder)
+            self._file, name = tempfile.mkstemp(prefix="lyceum-oulad-", dir=self._folder)
         except OSError as error:
             raise ConfigurationError(
-                f"No temporary file can be made in {folder or tempfile.gettempdir()}: {error.strerror}. Expected a folder "
-                "that may be written, with space for a third of the unpacked studentVle.csv. Free it or name another (TMPDIR)."
+                f"No temporary file can be made in {self._folder}: {error.strerror}. Expected a folder "
+                "that exists and may be written. Make it, or give it to the account that collects."
             ) from error
         weakref.finalize(self, os.close, self._file)
         Path(name).unlink()
@@ -53,11 +54,11 @@ class Spool:
             while rest:
                 rest = rest[os.pwrite(self._file, rest, self._size + len(data) - len(rest)) :]
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
                 raise
             raise RetryableError(
-                f"The temporary file of this delivery is full at {begin:,} bytes: {error.strerror}. Expected space for a third "
-                "of the unpacked studentVle.csv. Free space, or name another folder (TMPDIR), and collect again."
+                f"The temporary file of this delivery cannot grow beyond {begin:,} bytes: {error.strerror}. Expected space "
+                f"in {self._folder} for 0.6 times the unpacked studentVle.csv. Free space there and collect again."
             ) from error
         self._size += len(data)
         return begin

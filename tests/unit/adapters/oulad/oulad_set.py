@@ -92,10 +92,17 @@ def table_text(table: str, rows: Iterable[Sequence[str]], spelling: Spelling = O
 
 
 def files_of(
-    tables: Mapping[str, Sequence[Sequence[str]]] = TWO_PRESENTATIONS, spelling: Spelling = OFFICIAL, **replaced: bytes
+    tables: Mapping[str, Sequence[Sequence[str]]] = TWO_PRESENTATIONS,
+    spelling: Spelling = OFFICIAL,
+    *,
+    contents: Mapping[str, bytes] | None = None,
 ) -> dict[str, bytes]:
-    """Return the seven files by name; a keyword argument named after a table replaces its whole content."""
-    return {f"{table}.csv": replaced.get(table) or table_text(table, tables[table], spelling) for table in HEADERS}
+    """Return the seven files by name; `contents` replaces whole tables."""
+    replaced = contents or {}
+    return {
+        f"{table}.csv": replaced[table] if table in replaced else table_text(table, tables[table], spelling)
+        for table in HEADERS
+    }
 
 
 def with_rows(**rows: Sequence[Sequence[str]]) -> dict[str, Sequence[Sequence[str]]]:

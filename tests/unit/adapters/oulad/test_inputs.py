@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lyceum.adapters.oulad import open_inputs
-from lyceum.records import MAXIMUM_BATCH_RECORDS, MAXIMUM_IRI_BYTES
+from lyceum.records import MAXIMUM_BATCH_RECORDS, MAXIMUM_IRI_BYTES, Input
 from unit.adapters.oulad.oulad_set import (
     HEADERS,
     OFFICIAL,
@@ -188,7 +188,7 @@ def test_what_records_are_made_from_changes_their_fingerprint_and_no_other(tmp_p
         after = named(open_inputs(write_folder(tmp_path / table / "-".join(new), files_of(with_rows(**{table: rows})))))
         return {name for name in before.keys() | after.keys() if fingerprint(before, name) != fingerprint(after, name)}
 
-    def fingerprint(inputs: dict, name: str) -> bytes | None:
+    def fingerprint(inputs: dict[str, Input], name: str) -> bytes | None:
         return inputs[name].fingerprint if name in inputs else None
 
     before = named(open_inputs(write_folder(tmp_path / "before", files_of())))
@@ -418,7 +418,7 @@ def test_a_line_without_a_presentation_is_refused_beside_all_others(
     if words == "repeats the key":  # the first row of a key counts
         content = b"".join([header, first, *further, line + b"\n"])
     expected = named(open_inputs(write_folder(tmp_path / "good", files_of())))
-    inputs = named(open_inputs(write_folder(tmp_path / "bad", files_of(**{table: content}))))
+    inputs = named(open_inputs(write_folder(tmp_path / "bad", files_of(contents={table: content}))))
 
     refused = inputs.pop(f"{table} without a presentation")
     ((ordinal, found_reason, detail),) = refusals_of(refused)
@@ -540,7 +540,7 @@ def test_clicks_are_what_the_standard_library_reads(
     spelling = Spelling(quoting, line_end, ends_last_line=ends_last_line)
     text = table_text("studentVle", rows, spelling)
     folder = tmp_path_factory.mktemp("set")
-    inputs = named(open_inputs(write_folder(folder, files_of(studentVle=text))))
+    inputs = named(open_inputs(write_folder(folder, files_of(contents={"studentVle": text}))))
 
     starts = {"2013J": date(2013, 10, 1), "2014B": date(2014, 2, 1)}
     expected: dict[str, list[tuple[str, bytes, str, int]]] = defaultdict(list)

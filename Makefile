@@ -77,7 +77,7 @@ format-check: $(INSTALLED)
 
 lint: $(INSTALLED) ## ruff and sqlfluff
 	@$(VENV)/bin/ruff check $(CHECKED_PYTHON)
-	@$(VENV)/bin/sqlfluff lint --processes 2 sql
+	@$(VENV)/bin/sqlfluff lint sql
 
 types: $(INSTALLED) ## mypy --strict on the library
 	@$(VENV)/bin/mypy

@@ -48,7 +48,7 @@ POINTS: tuple[str, ...] = (
     "seal.partition_dropped",
     # One sealed week that is opened again inside a batch.
     "restore.week_opened",
-    "restore.partition_ensured",
+    "restore.partitions_ensured",
     "restore.rows_restored",
 )
 

@@ -6,6 +6,7 @@ from lyceum.partitions.executor import (
     drop_partition,
     ensure_ahead,
     ensure_for_dates,
+    let_go_of_snapshot,
     read_existing,
     read_policies,
 )
@@ -25,6 +26,7 @@ __all__ = [
     "drop_partition",
     "ensure_ahead",
     "ensure_for_dates",
+    "let_go_of_snapshot",
     "period_of",
     "periods_ahead",
     "plan",

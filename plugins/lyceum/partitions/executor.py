@@ -74,13 +74,22 @@ def ensure_for_dates(
 
     A partition of a week that no organization has open may be dropped at any moment. Whoever opens a week therefore writes
     its row of `ops.week_states` first, and calls this, on another connection, before that transaction commits: from then
-    on until the week is sealed its partitions stay.
+    on until the week is sealed its partitions stay. That transaction should `let_go_of_snapshot` before.
     """
     days = set(dates)
     if not days:
         return Plan()
     policies = read_policies(connection, parent_table)
     return apply(connection, _plan(connection, policies, None, {parent_table: days}), patience=patience)
+
+
+def let_go_of_snapshot(connection: Connection) -> None:
+    """Make the open transaction of `connection` hold no snapshot, so that partitions can change on another connection.
+
+    A query with parameters keeps its snapshot until the next statement, and finishing an interrupted detachment waits for
+    every older snapshot: without this it would wait for the transaction that waits for it.
+    """
+    connection.execute("select")
 
 
 def apply(connection: Connection, plan: Plan, *, patience: Patience = _PATIENCE) -> Plan:

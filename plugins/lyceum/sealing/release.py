@@ -20,7 +20,7 @@ from psycopg import sql
 from lyceum import faults
 from lyceum.database import Connection
 from lyceum.errors import RetryableError
-from lyceum.partitions import Patience, drop_partition
+from lyceum.partitions import Patience, drop_partition, let_go_of_snapshot
 from lyceum.sealing.archive import ARCHIVED_TABLES, StoredArchive, TableWeek, open_archive
 from lyceum.sealing.errors import ArchiveError
 from lyceum.sealing.files import ArchiveFiles
@@ -162,6 +162,7 @@ def _drop_guarded(
             now = read_archives(guard, partition.table, partition.week_start)
             if any(now.get(organization_id) != archive for organization_id, archive in archives.items()):
                 return False
+            let_go_of_snapshot(guard)
             drop_partition(connection, partition.table, partition.name, patience=_PATIENCE)
             faults.reach("seal.partition_dropped")
             return True

@@ -52,13 +52,13 @@ def restore_week(
         faults.reach("restore.week_opened")
         # From here on no partition of the week is dropped (see release.py).
         pin_text_forms(connection)
-        rows = 0
+        partitions.let_go_of_snapshot(connection)
         for table in ARCHIVED_TABLES:
             partitions.ensure_for_dates(maintenance, table, [week_start])
-            faults.reach("restore.partition_ensured")
-            rows += _restore_table(
-                connection, ArchiveFiles(settings.archives), TableWeek(table, organization_id, week_start)
-            )
+        faults.reach("restore.partitions_ensured")
+        files = ArchiveFiles(settings.archives)
+        weeks = [TableWeek(table, organization_id, week_start) for table in ARCHIVED_TABLES]
+        rows = sum(_restore_table(connection, files, week) for week in weeks)
         faults.reach("restore.rows_restored")
     _LOG.info(
         "restored week %s of organization %d: %d rows",

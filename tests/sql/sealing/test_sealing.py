@@ -503,6 +503,21 @@ def test_an_interrupted_drop_is_undone_by_a_restore(sealing: Sealing) -> None:
     assert sealing.differences() == 0
 
 
+def test_an_interrupted_detachment_is_undone_by_a_restore(sealing: Sealing, monkeypatch: pytest.MonkeyPatch) -> None:
+    organization_id = sealing.organization("ou")
+    sealing.open_week(organization_id)
+    sealing.remember()
+    monkeypatch.setattr("lyceum.sealing.release._PATIENCE", partitions.Patience(attempts=1, lock_timeout_seconds=0.05))
+    with sealing.warehouse.connect() as reader:
+        reader.execute(f"lock table {STATES}, {KEYS}, {VIDEOS} in access share mode")
+        assert sealing.seal().dropped_partitions == ()
+    assert sealing.counts() == [0, 0, 0]
+
+    assert sealing.restore(organization_id)
+
+    assert sealing.differences() == 0
+
+
 SEAL_POINTS = [name for name in faults.POINTS if name.startswith(("seal.", "partitions."))]
 
 

@@ -210,6 +210,7 @@ class BatchWriter:
             """,
             [self.organization_id, self.as_of, list(plan.opening)],
         )
+        partitions.let_go_of_snapshot(self.connection)
         partitions.ensure_for_dates(self.maintenance, "stage_one.event_keys", plan.opening)
 
     def _close_unused_weeks(self, plan: WeekPlan, used: NDArray[np.int64]) -> None:

@@ -27,7 +27,7 @@ COHORT_WEEKS = (1, 2, 4, 8)
 
 INACTIVE = {"evaluated", "completed", "passed", "failed", "earned", "registered", "unregistered", "transferred"}
 WITHOUT_INTERACTION = INACTIVE | {"submitted"}
-VIEWING = {"viewed", "interacted", "answered"}
+VIEWING = {"viewed", "interacted"}
 ATTEMPTING = {"answered", "submitted", "evaluated"}
 
 LEARNER_SUMS = (

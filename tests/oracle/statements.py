@@ -41,7 +41,6 @@ KINDS = {
     ADL + "scored": "evaluated",
     ACTIVITY_STREAMS + "submit": "submitted",
     ACTIVITY_STREAMS + "create": "posted",
-    ACTIVITY_STREAMS + "play": "played",
     TIN_CAN + "unregistered": "unregistered",
     TIN_CAN + "earned": "earned",
     TIN_CAN + "viewed": "viewed",

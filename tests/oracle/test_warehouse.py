@@ -89,13 +89,22 @@ def test_a_replay_settles_what_it_can_and_leaves_the_rest() -> None:
     found.collect([event], DURING)
     found.seal(DUE)
     late = statement(IN_WEEK)
-    found.collect([late, dict(late), event, Unreadable("malformed")], LATER)
-    outcome = found.replay(LATER)
-    assert (outcome.read, outcome.accepted, outcome.duplicates) == (3, 1, 2)
-    assert [one.reason for one in found.quarantine if not one.is_resolved] == ["malformed"]
-    assert found.replay(LATER).read == 0
+    found.collect([late, dict(late), event, late | {"object": {"id": "other"}}, Unreadable("malformed")], LATER)
+    outcome = found.replay(LATER, "too_late")
+    assert (outcome.read, outcome.accepted, outcome.duplicates) == (4, 1, 2)
+    assert outcome.quarantined == {"conflict": 1}
+    assert [one.reason for one in found.quarantine if not one.is_resolved] == ["too_late", "malformed"]
     found.build(LATER)
     assert events_on(found, date(2026, 3, 3)) == 2
+
+
+def test_a_replay_that_settles_nothing_leaves_the_week_sealed() -> None:
+    found = warehouse()
+    event = statement(IN_WEEK)
+    found.collect([event, event | {"object": {"id": "other"}}], DURING)
+    found.seal(DUE)
+    assert found.replay(LATER, "conflict").quarantined == {"conflict": 1}
+    assert found.week_states == {WEEK: "sealed"}
 
 
 def test_a_void_counts_before_and_after_its_target_and_is_never_counted_itself() -> None:
@@ -116,12 +125,27 @@ def test_a_void_of_a_void_has_no_effect() -> None:
     assert events_on(found, date(2026, 3, 3)) == 0
 
 
-def test_a_void_of_an_event_of_a_sealed_week_is_too_late() -> None:
+def test_a_void_of_an_event_of_a_sealed_week_is_too_late_as_long_as_the_ledger_knows_it() -> None:
     found = warehouse()
     target = statement(IN_WEEK)
     found.collect([target], DURING)
     found.seal(DUE)
+    found.ledger_weeks = frozenset({WEEK})
     assert found.collect([void_of(target, "2026-03-17T10:00:00Z")], LATER).quarantined == {"void_too_late": 1}
+    assert found.replay(LATER, "void_too_late").accepted == 1
+    found.build(LATER)
+    assert events_on(found, date(2026, 3, 3)) == 0
+    assert found.open_weeks == {WEEK, date(2026, 3, 16)}
+
+
+def test_a_void_of_what_the_ledger_has_let_go_of_waits_for_it() -> None:
+    found = warehouse()
+    target = statement(IN_WEEK)
+    found.collect([target], DURING)
+    found.seal(DUE)
+    assert found.collect([void_of(target, "2026-03-17T10:00:00Z")], LATER).accepted == 1
+    found.build(LATER)
+    assert events_on(found, date(2026, 3, 3)) == 1
 
 
 def test_closed_days_follow_the_greatest_clock_of_any_build() -> None:

@@ -58,8 +58,22 @@ class Accepted:
     is_voided: bool = False
 
 
+@dataclass(frozen=True)
+class _Reading:
+    """One delivered record: the event in it and its week, or the reason why there is none."""
+
+    delivered: Any
+    record: Record | None = None
+    week: date | None = None
+    reason: str | None = None
+
+
 class Warehouse:
-    """One organization. `as_of` is an argument of everything that depends on time."""
+    """One organization. `as_of` is an argument of everything that depends on time.
+
+    `ledger_weeks` are sealed weeks whose event ids the ledger has not let go of yet (it does when no organization needs the
+    week any more); whoever drives the product says so, because voids are judged by it.
+    """
 
     def __init__(self, calendar: Calendar, trainers: frozenset[str] = frozenset()) -> None:
         self.calendar = calendar
@@ -67,28 +81,40 @@ class Warehouse:
         self.accepted: list[Accepted] = []
         self.quarantine: list[Quarantined] = []
         self.week_states: dict[date, str] = {}
+        self.ledger_weeks: frozenset[date] = frozenset()
         self.built_as_of: datetime | None = None
         self._awaited_voids: set[str] = set()
         self._by_id: dict[str, list[Accepted]] = defaultdict(list)
 
     def collect(self, delivered: Iterable[Any], as_of: datetime, *, is_history: bool = False) -> Outcome:
-        """Take records (statements or `Unreadable`) in order."""
+        """Take the records (statements or `Unreadable`) of one input in order, as one batch."""
         outcome = Outcome()
-        for one in delivered:
-            self._take(one, as_of, is_history, outcome)
+        readings = [self._read(one, as_of) for one in delivered]
+        if is_history:
+            self._reopen({reading.week for reading in readings if reading.week is not None})
+        for reading in readings:
+            reason = reading.reason or self._take(reading, as_of, is_history, outcome)
+            if reason is not None:
+                self.quarantine.append(Quarantined(reading.delivered, reason))
+                outcome.quarantined[reason] += 1
         return outcome
 
-    def replay(self, as_of: datetime, reasons: Iterable[str] = REPLAYABLE) -> Outcome:
-        """Collect what lies in quarantine once more, by the rules of history. What is refused again stays there."""
+    def replay(self, as_of: datetime, reason: str) -> Outcome:
+        """Collect what lies in quarantine once more, by the rules of history. What is refused again stays there; where
+        nothing is resolved, nothing changes."""
         outcome = Outcome()
-        chosen = [one for one in self.quarantine if not one.is_resolved and one.reason in set(reasons)]
-        for one in chosen:
-            refused_before = outcome.quarantined.total()
-            self._take(one.delivered, as_of, True, outcome)
-            if outcome.quarantined.total() == refused_before:
+        chosen = [one for one in self.quarantine if not one.is_resolved and one.reason == reason]
+        readings = [self._read(one.delivered, as_of) for one in chosen]
+        states_before = dict(self.week_states)
+        self._reopen({reading.week for reading in readings if reading.week is not None})
+        for one, reading in zip(chosen, readings, strict=True):
+            refused_with = reading.reason or self._take(reading, as_of, True, outcome)
+            if refused_with is None:
                 one.is_resolved = True
             else:
-                self.quarantine.pop()
+                outcome.quarantined[refused_with] += 1
+        if not outcome.accepted + outcome.duplicates:
+            self.week_states = states_before
         return outcome
 
     def build(self, as_of: datetime) -> None:
@@ -122,60 +148,69 @@ class Warehouse:
         counted = [one.record for one in self.accepted if one.record.voids is None and not one.is_voided]
         return figures.compute(counted, self.calendar, self.closed_through, self.trainers)
 
-    def _take(self, delivered: Any, as_of: datetime, is_history: bool, outcome: Outcome) -> None:
+    def _read(self, delivered: Any, as_of: datetime) -> _Reading:
+        """What the record and the clock alone decide."""
         if isinstance(delivered, Unreadable):
-            self._refuse(delivered, delivered.reason, outcome)
-            return
+            return _Reading(delivered, reason=delivered.reason)
         try:
             record = read_statement(delivered)
         except RefusedError as refused:
-            self._refuse(delivered, refused.reason, outcome)
-            return
-        week = week_of(record.day or self.calendar.local_date(record.occurred_at))
-        reason = self._reason_by_clock(record, week, as_of, is_history)
-        if reason is not None:
-            self._refuse(delivered, reason, outcome)
-            return
-        if is_history and self.week_states.get(week) == "sealed":
-            self.week_states[week] = "open"
+            return _Reading(delivered, reason=refused.reason)
+        if record.occurred_at > as_of + CLOCK_TOLERANCE:
+            return _Reading(delivered, reason="in_the_future")
+        if record.occurred_at < _years_before(as_of, RETENTION_YEARS):
+            return _Reading(delivered, reason="older_than_retention")
+        return _Reading(delivered, record, week_of(record.day or self.calendar.local_date(record.occurred_at)))
+
+    def _reopen(self, weeks: Iterable[date]) -> None:
+        for week in weeks:
+            if self.week_states.get(week) == "sealed":
+                self.week_states[week] = "open"
+
+    def _take(self, reading: _Reading, as_of: datetime, is_history: bool, outcome: Outcome) -> str | None:
+        """Accept the event or count it as a duplicate, or return the reason why it is refused."""
+        record, week = reading.record, reading.week
+        assert record is not None
+        assert week is not None
+        state = self.week_states.get(week)
+        if not is_history and (state == "sealed" or (state is None and as_of >= seal_due_at(self.calendar, week))):
+            return "too_late"
         copies = self._live_copies(record.event_id)
         if any(content(one.record) == content(record) for one in copies):
             outcome.duplicates += 1
-            return
+            return None
         if copies:
-            self._refuse(delivered, "conflict", outcome)
-            return
-        if record.voids is not None and not self._void(record.voids):
-            self._refuse(delivered, "void_too_late", outcome)
-            return
+            return "conflict"
+        if record.voids is not None and not self._void(record.voids, is_history):
+            return "void_too_late"
         self.week_states[week] = "open"
         accepted = Accepted(record, week, is_voided=record.event_id in self._awaited_voids)
+        self._awaited_voids.discard(record.event_id)
         self.accepted.append(accepted)
         self._by_id[record.event_id].append(accepted)
         outcome.accepted += 1
+        return None
 
-    def _refuse(self, delivered: Any, reason: str, outcome: Outcome) -> None:
-        self.quarantine.append(Quarantined(delivered, reason))
-        outcome.quarantined[reason] += 1
+    def _void(self, target_id: str, is_history: bool) -> bool:
+        """Apply a void to its target, or remember it for a target that the ledger does not know; False when it is too late.
 
-    def _reason_by_clock(self, record: Record, week: date, as_of: datetime, is_history: bool) -> str | None:
-        if record.occurred_at > as_of + CLOCK_TOLERANCE:
-            return "in_the_future"
-        if record.occurred_at < _years_before(as_of, RETENTION_YEARS):
-            return "older_than_retention"
-        state = self.week_states.get(week)
-        is_too_late = state == "sealed" or (state is None and as_of >= seal_due_at(self.calendar, week))
-        return "too_late" if is_too_late and not is_history else None
-
-    def _void(self, target_id: str) -> bool:
-        """Apply a void to its target, or remember it for a target that has not come yet; False when it is too late."""
-        if target_id not in self._by_id:
+        History reopens the target's week, too.
+        """
+        known = [
+            one
+            for one in self._by_id.get(target_id, [])
+            if self.week_states[one.week] == "open" or one.week in self.ledger_weeks
+        ]
+        if not known:
             self._awaited_voids.add(target_id)
             return True
-        live = self._live_copies(target_id)
-        for one in live:
-            one.is_voided = True
-        return bool(live)
+        target = max(known, key=lambda one: one.week)
+        if is_history:
+            self._reopen([target.week])
+        if self.week_states[target.week] == "sealed":
+            return False
+        target.is_voided = True
+        return True
 
     def _live_copies(self, event_id: str) -> list[Accepted]:
         """Accepted events of that id in weeks that are open: only these are known to the ledger."""

@@ -60,6 +60,9 @@ class File:
     content: bytes
     lines: tuple[bytes, ...]
 
+    def __repr__(self) -> str:
+        return self.name
+
 
 CONTAINERS = ("lines", "gzip", "array", "result")
 

@@ -1,0 +1,278 @@
+"""The product as the properties see it: its public functions, and what it has published under natural keys."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from lyceum import organizations
+from lyceum.analytics import build as analytics_build
+from lyceum.collect import collect_paths, replay
+from lyceum.database import Connection
+from lyceum.identity import organization_hasher, resolve_users
+from lyceum.records import Reason
+from oracle.figures import ALL_COURSES, Key, Row, Scope
+from property.spelling import File
+from warehouse import Warehouse
+
+_NOT_COLUMNS = {"organization_id", "subject_id", "subject_type", "course_id", "period_type", "period_start", "scope"}
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What a collection said it did."""
+
+    accepted: int
+    duplicates: int
+    quarantined: Mapping[str, int]
+
+
+class Product:
+    """One warehouse with its organizations. `identifiers` are all people that deliveries can name."""
+
+    def __init__(self, lent: Warehouse, identifiers: Sequence[str]) -> None:
+        self._lent = lent
+        self._identifiers = identifiers
+        self._ids: dict[str, int] = {}
+        self._inboxes = itertools.count()
+        for folder in (lent.settings.archives, lent.settings.home / "inbox"):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def add_organization(self, slug: str, zone: str, as_of: datetime, trainers: Iterable[str] = ()) -> None:
+        """Add it with people who have the role trainer."""
+        with self._lent.connect() as connection:
+            added = organizations.add_organization(connection, slug, slug.title(), zone, as_of)
+            self._ids[slug] = added.organization_id
+            hashes = [self._hash(connection, slug, identifier) for identifier in trainers]
+            users = resolve_users(connection, added.organization_id, hashes, as_of)
+            connection.execute(
+                "update core.users set role = 'trainer' where organization_id = %s and user_id = any(%s)",
+                [added.organization_id, users],
+            )
+            connection.commit()
+
+    def move(self, slug: str, zone: str, effective_on: date, as_of: datetime) -> datetime:
+        """Change the time zone from a future local midnight on; returns that instant."""
+        with self._lent.connect() as connection:
+            return organizations.change_time_zone(connection, slug, zone, effective_on, as_of)
+
+    def deliver(self, slug: str, files: Sequence[File], as_of: datetime, *, is_history: bool) -> Counts:
+        """Write the files into a folder and collect it."""
+        inbox = self._lent.settings.home / "inbox" / str(next(self._inboxes))
+        inbox.mkdir(parents=True)
+        for file in files:
+            (inbox / file.name).write_bytes(file.content)
+        return self.collect(slug, [inbox], as_of, is_history=is_history)
+
+    def collect(self, slug: str, paths: Sequence[Path], as_of: datetime, *, is_history: bool = False) -> Counts:
+        """Collect xAPI files."""
+        report = collect_paths(
+            self._lent.target,
+            self._lent.settings,
+            organization=slug,
+            paths=paths,
+            format="xapi",
+            as_of=as_of,
+            is_history=is_history,
+            run_id="property",
+        )
+        return Counts(report.events_accepted, report.duplicates, dict(report.quarantined))
+
+    def replay(self, slug: str, reason: Reason, as_of: datetime) -> Counts:
+        """Collect quarantined records of this reason once more."""
+        report = replay(
+            self._lent.target, self._lent.settings, organization=slug, reason=reason, as_of=as_of, run_id="property"
+        )
+        return Counts(report.events_accepted, report.duplicates, dict(report.refused_again))
+
+    def build(self, as_of: datetime) -> None:
+        """Build, publish and seal."""
+        analytics_build.build(self._lent.target, self._lent.settings, as_of, "property")
+
+    # What is in the database
+
+    def week_states(self, slug: str) -> dict[date, str]:
+        return dict(
+            self._rows("select week_start, state from ops.week_states where organization_id = %(organization)s", slug)
+        )
+
+    def ledger_weeks(self, slug: str) -> frozenset[date]:
+        """Weeks of which the ledger holds event ids."""
+        rows = self._rows(
+            """
+            select distinct date_trunc('week', activity_date::timestamp)::date
+            from stage_one.event_keys
+            where organization_id = %(organization)s
+            """,
+            slug,
+        )
+        return frozenset(week for (week,) in rows)
+
+    def closed_through(self, slug: str) -> date | None:
+        rows = self._rows(
+            "select closed_through from ops.organization_watermarks where organization_id = %(organization)s", slug
+        )
+        return rows[0][0] if rows else None
+
+    def quarantine(self, slug: str) -> Counter[str]:
+        """Unresolved refusals by reason."""
+        return Counter(
+            dict(
+                self._rows(
+                    """
+                    select reason, count(*)::integer
+                    from stage_one.quarantine
+                    where organization_id = %(organization)s and resolution is null
+                    group by reason
+                    """,
+                    slug,
+                )
+            )
+        )
+
+    def lost_records(self) -> list[tuple[Any, ...]]:
+        """Batches whose rows are not what their counts say."""
+        with self._lent.connect() as connection:
+            return connection.execute(
+                """
+                select batches.batch_id
+                from ops.batches as batches
+                where
+                    batches.events_accepted <> (
+                        select count(*) from stage_one.raw_data_collection as events
+                        where events.organization_id = batches.organization_id and events.batch_id = batches.batch_id
+                    )
+                    or batches.quarantined <> (
+                        select count(*) from stage_one.quarantine as refused
+                        where refused.organization_id = batches.organization_id and refused.batch_id = batches.batch_id
+                    )
+                """
+            ).fetchall()
+
+    def stage_three(self, slug: str) -> dict[Key, Row]:
+        """Learner and organization rows of `aggregated_analytics`."""
+        people, courses = self._people(slug), self._courses(slug)
+        published = {}
+        for row in self._dictionaries(
+            """
+            select * from stage_three.aggregated_analytics
+            where organization_id = %(organization)s and subject_type in ('learner', 'organization')
+            """,
+            slug,
+        ):
+            if row["subject_type"] == "organization":
+                assert row["subject_id"] == row["organization_id"]
+                subject = None
+            else:
+                subject = people[row["subject_id"]]
+            key = Key(subject, _scope(row, courses), row["period_type"], row["period_start"])
+            assert key not in published, key
+            published[key] = _values(row)
+        return published
+
+    def learner_days(self, slug: str) -> dict[tuple[str, Scope, date], Row]:
+        """`stage_two.learner_analytics`."""
+        people, courses = self._people(slug), self._courses(slug)
+        return {
+            (people[row["learner_id"]], _scope(row, courses), row["activity_date"]): _values(
+                row, {"learner_id", "activity_date"}
+            )
+            for row in self._dictionaries(
+                "select * from stage_two.learner_analytics where organization_id = %(organization)s", slug
+            )
+        }
+
+    def organization_days(self, slug: str) -> dict[date, Row]:
+        """`stage_two.organization_analytics`."""
+        return {
+            row["activity_date"]: _values(row, {"activity_date"})
+            for row in self._dictionaries(
+                "select * from stage_two.organization_analytics where organization_id = %(organization)s", slug
+            )
+        }
+
+    def _people(self, slug: str) -> dict[int, str]:
+        """The identity seam serves the mapping alone: hash → user."""
+        with self._lent.connect() as connection:
+            users = dict(
+                connection.execute(
+                    "select identity_hash, user_id from core.user_identities where organization_id = %s",
+                    [self._ids[slug]],
+                ).fetchall()
+            )
+            named = {self._hash(connection, slug, identifier): identifier for identifier in self._identifiers}
+        return {user: named[bytes(value)] for value, user in users.items() if bytes(value) in named}
+
+    def _hash(self, connection: Connection, slug: str, identifier: str) -> bytes:
+        return organization_hasher(connection, self._lent.settings, self._ids[slug]).hash(identifier)
+
+    def _courses(self, slug: str) -> dict[int, str | None]:
+        aliases: dict[int, str | None] = dict(
+            self._rows(
+                "select course_id, activity_iri from core.course_aliases where organization_id = %(organization)s", slug
+            )
+        )
+        unassigned = self._rows(
+            "select course_id from core.courses where organization_id = %(organization)s and is_unassigned", slug
+        )
+        return aliases | {course: None for (course,) in unassigned}
+
+    def _rows(self, statement: str, slug: str) -> list[tuple[Any, ...]]:
+        with self._lent.connect() as connection:
+            return connection.execute(statement, {"organization": self._ids[slug]}).fetchall()  # type: ignore[call-overload,no-any-return]
+
+    def _dictionaries(self, statement: str, slug: str) -> list[dict[str, Any]]:
+        with self._lent.connect() as connection:
+            cursor = connection.execute(statement, {"organization": self._ids[slug]})  # type: ignore[call-overload]
+            names = [column.name for column in cursor.description or ()]
+            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def _scope(row: dict[str, Any], courses: dict[int, str | None]) -> Scope:
+    if row["scope"] == "all_courses":
+        assert row["course_id"] is None
+        return ALL_COURSES
+    return Scope(False, courses[row["course_id"]])
+
+
+def _values(row: dict[str, Any], keys: Iterable[str] = ()) -> Row:
+    """Everything that is not null, exactly."""
+    return {
+        column: _exact(value)
+        for column, value in row.items()
+        if value is not None and column not in _NOT_COLUMNS and column not in keys
+    }
+
+
+def _exact(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return Fraction(value)
+    if isinstance(value, datetime):
+        return value.astimezone(UTC)
+    return value
+
+
+def differences(expected: dict[Any, Row], found: dict[Any, Row], limit: int = 12) -> list[str]:
+    """What is missing, what is too much, and every column that differs; empty when both are equal to the last digit."""
+    lines = []
+    for key in sorted(expected.keys() | found.keys(), key=repr):
+        if key not in found:
+            lines.append(f"missing {key}: {expected[key]}")
+        elif key not in expected:
+            lines.append(f"too much {key}: {found[key]}")
+        else:
+            wanted = {column: value for column, value in expected[key].items() if value is not None}
+            lines += [
+                f"{key}: {column} is {found[key].get(column)!s}, expected {wanted.get(column)!s}"
+                for column in sorted(wanted.keys() | found[key].keys())
+                if wanted.get(column) != found[key].get(column)
+            ]
+    return lines[:limit] + ([f"… {len(lines)} differences"] if len(lines) > limit else [])

@@ -51,15 +51,11 @@ select
         )
     ) as is_outside_its_batch,
     (events.occurred_at at time zone time_zones.time_zone)::date <> events.activity_date as is_on_a_wrong_day,
+    -- Null for sources that know only days: the table's own check keeps minutes away from them.
     (
-        events.occurred_at_precision = 'instant'
-        and timestamptz '1970-01-01 00:00:00+00' + events.active_minute * interval '1 minute'
+        timestamptz '1970-01-01 00:00:00+00' + events.active_minute * interval '1 minute'
         <> date_trunc('minute', events.occurred_at)
     ) as is_of_a_wrong_minute,
-    (
-        events.occurred_at_precision = 'day'
-        and events.active_minute is not null
-    ) as is_more_precise_than_its_source,
     (
         events.occurred_at_precision = 'instant'
         and events.occurred_at > events.collected_at + interval '5 minutes'

@@ -49,7 +49,7 @@ select
     ) < 0 as has_negative_counts,
     (
         active_days < 0
-        or active_days > least(days_in_period, closed_through - period_start + 1)
+        or active_days > least(days_in_period, greatest(closed_through - period_start + 1, 0))
         or is_active <> (active_days > 0)
         or (active_days > 0) <> (learners_active > 0)
     ) as has_impossible_active_days,

@@ -7,7 +7,9 @@ select
     ) + count(candidates.activity_date) - count(distinct candidates.activity_date) as days_missing_or_double
 from build.int_build__organizations as organizations
 left join build.organization_analytics as candidates
-    on organizations.organization_id = candidates.organization_id
+    on
+        organizations.organization_id = candidates.organization_id
+        and candidates.activity_date <= organizations.closed_through
 where greatest(organizations.dirty_from, organizations.first_event_on) <= organizations.closed_through
 group by
     organizations.organization_id,

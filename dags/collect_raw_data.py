@@ -4,7 +4,7 @@
 
 **Inputs.** The active sources in `core.sources`, looked up in each run, and the files in their landing folders,
 `LYCEUM_HOME/landing/<organization>/<source>/`. Files whose name begins with a dot or ends in `.part` or `.tmp` are not
-ready and wait.
+ready and wait, as do files that land after the run's clock.
 
 **Outputs.** `stage_one.raw_data_collection`, `stage_one.quarantine`, `ops.batches`, and the asset `raw_data_collection`,
 which wakes `build_analytics`. It is announced even when a source failed, because the others may have delivered.
@@ -15,7 +15,7 @@ where it stopped. The clock of a run is the time it was scheduled or triggered f
 
 from datetime import timedelta
 
-from airflow.sdk import dag, task
+from airflow.sdk import CronTriggerTimetable, dag, task
 
 from lyceum.orchestration import collecting
 from lyceum.orchestration.assets import RAW_DATA_COLLECTION
@@ -23,7 +23,8 @@ from lyceum.orchestration.task_policy import task_defaults
 
 
 @dag(
-    schedule="*/15 * * * *",
+    # Without the immediate run of a quarter that was over before the warehouse came up.
+    schedule=CronTriggerTimetable("*/15 * * * *", timezone="UTC", run_immediately=timedelta()),
     catchup=False,
     max_active_runs=1,
     default_args=task_defaults(time_limit=timedelta(hours=2)),

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 )
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--organization", required=True, help="Whose events these are. The payload never decides that.")
-@click.option("--format", "format_", required=True, type=click.Choice(["xapi", "oulad"]))
+@click.option("--format", "format_", required=True, type=click.Choice(["xapi", "oulad"]), help="What the files hold.")
 @click.option("--source", help="The channel they came through. Default: named after the format.")
 @click.option("--history", is_flag=True, help="Load old weeks: open those never built, restore sealed ones.")
 @as_of_option()

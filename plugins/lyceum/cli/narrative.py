@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.status import Status
 
-_WIDTH = 20
+_WIDTH = 22
 _MARKS = {"success": "[green]✓[/]", "failed": "[red]✗[/]", "skipped": "[dim]–[/]"}
 _WORDS = {"success": "", "failed": "failed", "skipped": "skipped"}
 
@@ -51,8 +51,7 @@ class Narrative:
 
     def task(self, title: str, outcome: str, detail: str) -> None:
         """Tell what became of one task."""
-        word = _WORDS.get(outcome, outcome)
-        self._print(_MARKS.get(outcome, "[dim]·[/]"), title, f"{word}{', ' if word and detail else ''}{detail}", "")
+        self._print(_MARKS.get(outcome, "[dim]·[/]"), title, _WORDS.get(outcome, outcome), detail)
 
     @contextlib.contextmanager
     def waiting(self, text: str) -> Iterator[_Step]:
@@ -71,9 +70,10 @@ class Narrative:
             return
         from rich.markup import escape
 
-        padded = title.ljust(_WIDTH if not self._indent else 2 * _WIDTH)
-        line = f"{self._indent}  {mark} {escape(padded)} {escape(text)}".rstrip()
-        self._console.print(f"{line}  [dim]{seconds}[/]" if seconds else line)
+        # Narrow enough that the details stay on their line; a longer title pushes them to the right.
+        width = 2 * _WIDTH if self._indent else _WIDTH
+        line = f"{self._indent}  {mark} {escape(title.ljust(width))} [dim]{seconds:>10}[/]  {escape(text)}"
+        self._console.print(line.rstrip())
 
     @contextlib.contextmanager
     def _spinner(self) -> Iterator[Status | None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Protocol
 
 from lyceum.cli.invocation import Invocation
@@ -54,14 +54,17 @@ def progress(invocation: Invocation, description: str) -> Iterator[Report]:
 
 
 class _Lines:
-    def __init__(self, console: Console, description: str, *, is_silent: bool) -> None:
+    def __init__(
+        self, console: Console, description: str, *, is_silent: bool, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._console = console
         self._description = description
         self._is_silent = is_silent
-        self._started = self._last = time.monotonic()
+        self._clock = clock
+        self._started = self._last = clock()
 
     def __call__(self, done: int, total: int, unit: str) -> None:
-        now = time.monotonic()
+        now = self._clock()
         if self._is_silent or now - self._last < _SECONDS_BETWEEN_LINES:
             return
         self._last = now

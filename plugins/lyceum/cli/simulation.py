@@ -34,7 +34,7 @@ _SHARE = click.FloatRange(0, 1)
 )
 @click.option("--organizations", type=click.IntRange(1), default=2, show_default=True, help="How many, with --into.")
 @click.option("--first-day", type=click.DateTime(["%Y-%m-%d"]), help="First local day. Default: so that it ends today.")
-@click.option("--days", type=click.IntRange(1), default=7, show_default=True)
+@click.option("--days", type=click.IntRange(1), default=7, show_default=True, help="How many local days.")
 @click.option(
     "--learners", type=click.IntRange(1), default=200, show_default=True, help="Learners of each organization."
 )

@@ -65,11 +65,14 @@ def collect_sources(
     organization: str | None = None,
     source: str | None = None,
     as_of: datetime,
+    landed_by: datetime | None = None,
     run_id: str,
     progress: Progress = silent,
 ) -> list[CollectReport]:
     """Collect what lies in the landing folders of the active sources: of all, of one organization, or of one source.
 
+    A delivery that was changed after `landed_by` waits for a later run. A schedule passes its own clock here: a run that
+    starts late would otherwise take events that lie in the future of its clock, and refuse them.
     A file that cannot be read as a whole is reported in `CollectReport.failures` and keeps nothing else from being
     collected. Raises `ConfigurationError` when the organization or the source is unknown or not active.
     """
@@ -84,11 +87,17 @@ def collect_sources(
         raise ConfigurationError(
             f"{organization or 'No organization'!r} has no active source {source!r}. 'lyceum organization list' shows sources."
         )
-    return [_collect_landing(target, settings, channel, as_of, run_id, progress) for channel in sources]
+    return [_collect_landing(target, settings, channel, as_of, landed_by, run_id, progress) for channel in sources]
 
 
 def _collect_landing(
-    target: ConnectionTarget, settings: Settings, source: Source, as_of: datetime, run_id: str, progress: Progress
+    target: ConnectionTarget,
+    settings: Settings,
+    source: Source,
+    as_of: datetime,
+    landed_by: datetime | None,
+    run_id: str,
+    progress: Progress,
 ) -> CollectReport:
     folder = organizations.landing_folder(settings, source.organization, source.name)
     folder.mkdir(parents=True, exist_ok=True)
@@ -96,7 +105,11 @@ def _collect_landing(
     notes = landing.read_notes(folder)
     with connect(target) as connection:
         known = landing.known_deliveries(connection, source.organization_id, deliveries, notes)
-    fresh = [delivery for delivery in deliveries if delivery.name not in known]
+    fresh = [
+        delivery
+        for delivery in deliveries
+        if delivery.name not in known and (landed_by is None or delivery.landed_at <= landed_by)
+    ]
     if not fresh:
         return CollectReport(source.organization, source.name, as_of, deliveries_known=len(known))
     kept = {delivery.name: notes[delivery.name] for delivery in deliveries if delivery.name in known}

@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,11 @@ class Delivery:
     name: str
     path: Path
     stamp: tuple[tuple[str, int, int], ...]
+
+    @property
+    def landed_at(self) -> datetime:
+        """When the last of its files was changed, in UTC."""
+        return datetime.fromtimestamp(max(modified for _, _, modified in self.stamp) / 1_000_000_000, UTC)
 
 
 @dataclass(frozen=True, slots=True)

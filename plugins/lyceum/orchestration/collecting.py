@@ -51,8 +51,15 @@ def collect_source(organization: str, source: str) -> dict[str, int]:
 
     label(f"{organization}/{source}")
     where = settings()
+    clock = as_of()
     reports = collect_sources(
-        target(where), where, organization=organization, source=source, as_of=as_of(), run_id=run_name()
+        target(where),
+        where,
+        organization=organization,
+        source=source,
+        as_of=clock,
+        landed_by=clock,
+        run_id=run_name(),
     )
     failures = [failure for report in reports for failure in report.failures]
     counts = _counts(reports)

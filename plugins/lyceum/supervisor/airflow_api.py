@@ -20,6 +20,7 @@ COMPONENTS = ("metadatabase", "scheduler", "dag_processor", "triggerer")
 FINISHED_TASK_STATES = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
 
 _SECONDS = 30.0
+_FIRST_ANSWER_SECONDS = 120.0
 _END_OF_GROUP = "::endgroup::"
 _ATTEMPTS = 4
 
@@ -91,6 +92,13 @@ class AirflowApi:
         except (httpx.HTTPError, ValueError):
             return {}
         return {name: (found.get(name) or {}).get("status") or "unknown" for name in COMPONENTS}
+
+    def is_execution_ready(self) -> bool:
+        """Say whether the tasks' own API answers. Its first answer takes the server seconds, and stops all others meanwhile."""
+        try:
+            return self._client.get("/execution/health", timeout=_FIRST_ANSWER_SECONDS).status_code == 200
+        except httpx.HTTPError:
+            return False
 
     def dag_ids(self) -> set[str]:
         """Return the DAGs that Airflow has read and that exist in the dags folder now."""

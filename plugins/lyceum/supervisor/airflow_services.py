@@ -114,12 +114,13 @@ class AirflowServices:
             return missing
 
     def wait_until_healthy(self, seconds: float = _READY_SECONDS) -> None:
-        """Return once all four processes say that they are healthy.
+        """Return once all four processes say that they are healthy and tasks can report to the API server.
 
         Raises `RetryableError` with the end of the log when one has ended, or when the time is over.
         """
         deadline = time.monotonic() + seconds
         health: dict[str, str] = {}
+        is_ready = False
         with self.api() as api:
             while time.monotonic() < deadline:
                 for service in self._services({}):
@@ -129,7 +130,9 @@ class AirflowServices:
                             f"{processes.tail(service.log)}"
                         )
                 health = api.health()
-                if health and all(state == "healthy" for state in health.values()):
+                # Asked as early as possible: otherwise the first task would wait for it, and time out.
+                is_ready = is_ready or (bool(health) and api.is_execution_ready())
+                if is_ready and all(state == "healthy" for state in health.values()):
                     return
                 time.sleep(_POLL_SECONDS)
         found = ", ".join(f"{name} {state}" for name, state in health.items()) or "no answer"

@@ -165,7 +165,7 @@ def _follow(api: AirflowApi, run: DagRun, narrator: Narrator) -> DagRun:
             for task in tasks:
                 if task.is_finished and (task.task_id, task.map_index) not in told:
                     told.add((task.task_id, task.map_index))
-                    narrator.task(_title(task), _outcome(task), _seconds(task.seconds))
+                    narrator.task(_title(task), _outcome(task), _took(task))
             if run.is_finished:
                 break
             waiting.detail(_under_way(tasks))
@@ -204,6 +204,10 @@ def _outcome(task: TaskRun) -> str:
 
 def _seconds(seconds: float | None) -> str:
     return "" if seconds is None else f"{seconds:.1f} s"
+
+
+def _took(task: TaskRun) -> str:
+    return _seconds(task.seconds) if task.state in ("success", "failed") else ""
 
 
 def _finished_runs(api: AirflowApi) -> list[DagRun]:

@@ -47,10 +47,8 @@ class Clock:
 
     @property
     def oldest(self) -> datetime:
-        """The same instant 7 calendar years before; of 29 February, that of the 28th."""
+        """The same instant 7 calendar years before; for 29 February, which that year lacks, the 28th."""
         year = self.as_of.year - RETENTION_YEARS
         if (self.as_of.month, self.as_of.day) == (2, 29):
-            return (
-                self.as_of.replace(year=year, day=28) if year % 4 or not year % 100 else self.as_of.replace(year=year)
-            )
+            return self.as_of.replace(year=year, day=28)
         return self.as_of.replace(year=year)

@@ -179,6 +179,7 @@ class Collector:
         self._thread.shutdown(wait=True)
         if kind is None:
             self._wait()
+            self._progress(self._total, self._total, self._unit)
 
     def collect(self, inputs: Sequence[Input]) -> None:
         """Collect the inputs in order. What an earlier run completed is skipped, what it began goes on.

@@ -577,6 +577,8 @@ def real_path() -> Path:
 def test_the_real_dataset_is_read_in_full(real_path: Path) -> None:
     events: Counter[str] = Counter()
     clicks: Counter[str] = Counter()
+    scores: Counter[str] = Counter()
+    passed: Counter[str] = Counter()
     refused: Counter[tuple[str, str]] = Counter()
     for each in open_inputs(real_path):
         series, presentation = each.name.rsplit(" ", 1)
@@ -588,6 +590,10 @@ def test_the_real_dataset_is_read_in_full(real_path: Path) -> None:
             events[series] += len(chunk.columns.ordinals)
             if series == "studentVle":
                 clicks[presentation] += int(chunk.columns.quantity.sum())
+            if chunk.columns.score_hundredths is not None and chunk.columns.is_success is not None:
+                known = chunk.columns.score_hundredths != -128
+                scores[series] += int(chunk.columns.score_hundredths[known].sum(dtype=np.int64))
+                passed[series] += int((chunk.columns.is_success == 1).sum())
             assert len(np.unique(chunk.columns.learner_codes)) == len(chunk.columns.learners)
             assert len(np.unique(chunk.columns.object_codes)) == len(chunk.columns.objects)
             assert all(len(iri) < MAXIMUM_IRI_BYTES for iri, _ in chunk.columns.objects)
@@ -601,6 +607,8 @@ def test_the_real_dataset_is_read_in_full(real_path: Path) -> None:
         "studentInfo": 9_928,
     }
     assert refused == {("studentRegistration", "missing_timestamp"): 21_333 - 21_297}
+    assert scores == {"studentAssessment": 9_181_189, "studentAssessment banked": 84_482}
+    assert passed == {"studentAssessment": 115_757, "studentAssessment banked": 1_097}
     assert clicks.total() == 25_804_801
     assert clicks == CLICKS_BY_PRESENTATION
 

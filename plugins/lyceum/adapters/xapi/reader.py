@@ -322,6 +322,8 @@ class StatementReader:
         return self._remember(self._agents, raw, part)
 
     def _agent(self, raw: bytes, place: str) -> AgentPart:
+        if not raw or raw == _NULL:
+            raise Problem("invalid", f"A member of {place} names nobody.")
         return self._agents.get(raw) or self._read_agent(raw, place)
 
     def _read_verb(self, raw: bytes) -> VerbPart:

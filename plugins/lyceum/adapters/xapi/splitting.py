@@ -24,8 +24,14 @@ _UTF_16: Final = re.compile(rb"(?:\xff\xfe)?+[{\[]\0[^\0]\0|(?:\xfe\xff)?+\0[{\[
 _INSPECTED_BYTES: Final = 6
 _OPENING: Final = frozenset(b"{[")
 _STRAY: Final = frozenset(b"}],:")
-_CONTINUATIONS: Final = {b"{": b'"}', b",": b'"', b"[": b'"[]-0123456789tfn'}
-"""How an object goes on in its second line, by the last byte of its first line; in all other cases by a comma or its end."""
+_CONTINUATIONS: Final = {b"{": b'"}', b",": b'"[-0123456789tfn', b"[": b'"[]-0123456789tfn', b":": b""}
+"""How an object goes on in its second line, by the last byte of its first line; in all other cases by `_CONTINUATION`.
+
+A brace is missing on purpose: it begins the next line's own object. Nobody breaks a line after a colon.
+"""
+_CONTINUATION: Final = b",}]:"
+_UNFINISHED: Final = frozenset(b",[{:")
+"""The last byte of the first line of an array that goes on, unless the next line begins by a comma or an end."""
 _QUOTE: Final = ord('"')
 _COMMA: Final = ord(",")
 _COLON: Final = ord(":")
@@ -67,8 +73,8 @@ Record = bytes | Unreadable
 def split(blocks: Iterator[bytes]) -> Iterator[list[Record]]:
     """Yield the records of an input in lists. A damaged or incomplete end is one `unreadable_tail`.
 
-    The content decides the form: it is a sequence of JSON documents if it begins with an array, a StatementResult or an
-    object that its second line goes on with; otherwise it is lines. Blank lines are not records.
+    The content decides the form: it is a sequence of JSON documents if it begins with a StatementResult, with an array in
+    one line, or with an array or object that the second line goes on with; otherwise it is lines. Blank lines are not records.
     """
     beginning = _Beginning(blocks)
     if beginning.foreign is not None:
@@ -100,16 +106,17 @@ class _Beginning:
         """Return whether the input is a sequence of JSON documents rather than lines."""
         if not self.content or self.content[0] not in _OPENING:
             return False
-        if self.content[0] == _ARRAY:
-            return True
         while b"\n" not in self.content and len(self.content) <= MAXIMUM_RECORD_BYTES and self._more():
             pass
+        end = self.content.find(b"\n", 0, MAXIMUM_RECORD_BYTES + 1)
+        first = self.content[:end].rstrip(_BLANKS)
+        if self.content[0] == _ARRAY:
+            return end < 0 or _is_json(first) or first[-1] in _UNFINISHED or self._following(end) in (0, *b",]}:")
         if _STATEMENT_RESULT.match(self.content, 0, MAXIMUM_RECORD_BYTES) is not None:
             return True
-        end = self.content.find(b"\n", 0, MAXIMUM_RECORD_BYTES + 1)
-        if end < 0 or _is_json(self.content[:end]):
-            return False
-        return self._following(end) in _CONTINUATIONS.get(self.content[:end].rstrip(_BLANKS)[-1:], b",}")
+        return (
+            end >= 0 and not _is_json(first) and self._following(end) in _CONTINUATIONS.get(first[-1:], _CONTINUATION)
+        )
 
     def rest(self) -> Iterator[bytes]:
         """Yield the whole content, without byte order mark and leading blanks."""

@@ -119,6 +119,8 @@ def test_what_is_no_json_in_utf_8_is_malformed_and_has_no_payload(record: bytes)
         ({"context": {"instructor": "x"}}, "invalid"),
         ({"context": {"team": {"mbox": "x"}}}, "invalid"),
         ({"context": {"platform": 5}}, "invalid"),
+        ({"context": {"contextAgents": [{}]}}, "invalid"),
+        ({"context": {"contextGroups": [{"group": None}]}}, "invalid"),
         ({"attachments": {}}, "invalid"),
         ({"attachments": [{"length": {}}]}, "invalid"),
         ({"stored": 5}, "invalid"),

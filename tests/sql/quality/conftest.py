@@ -13,11 +13,16 @@ from lyceum.analytics import build as steps
 from lyceum.collect import collect_paths
 from lyceum.database import Connection, ConnectionTarget
 from lyceum.organizations import add_organization
-from lyceum.simulator import Delivery, SimulationPlan, sample_organizations, simulate, write_delivery
+from lyceum.simulator import Delivery, Irregularities, SimulationPlan, sample_organizations, simulate, write_delivery
 from warehouse import SharedServer, Warehouse
 
+# Late by a day and never voided: the second build touches the second day, and the first stays as it was published.
 PLAN = SimulationPlan(
-    first_day=date(2026, 11, 9), days=4, organizations=sample_organizations(2, learners=50, courses=3), seed=11
+    first_day=date(2026, 11, 9),
+    days=4,
+    organizations=sample_organizations(2, learners=50, courses=3),
+    seed=11,
+    irregularities=Irregularities(late=0.05, duplicate=0.02, conflicting=0.005, malformed=0.01, late_days=1),
 )
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import lru_cache
 from typing import Any, BinaryIO
 
 import msgspec
@@ -352,16 +353,6 @@ def _summarize_table(
     connection: Connection, week: TableWeek, shape: Shape, after: tuple[str, ...] | None, upto: tuple[str, ...] | None
 ) -> _Segment:
     """Let the database sum up its rows of the week behind the key `after` up to the key `upto`."""
-    expressions: list[sql.Composable] = [sql.SQL("count(*)")]
-    for column in shape.columns:
-        name = sql.Identifier(column.name)
-        expressions.append(sql.SQL("count({})").format(name))
-        expressions.append(
-            sql.SQL("sha256(convert_to(string_agg(coalesce({}::text, '\\N'), E'\\n'), 'UTF8'))").format(name)
-        )
-        if column.is_ordered:
-            form = "trim_scale({}({}))::text" if column.type == "numeric" else "{}({})::text"
-            expressions += [sql.SQL(form).format(sql.SQL(end), name) for end in ("min", "max")]
     bounds = [
         sql.SQL(" and ({}) {} ({})").format(
             _key(shape), sql.SQL(sign), sql.SQL(", ").join(sql.Literal(text) for text in key)
@@ -370,7 +361,7 @@ def _summarize_table(
         if key is not None
     ]
     query = sql.SQL("select {} from (select {} from {} where {}{} order by {}) as rows").format(
-        sql.SQL(", ").join(expressions),
+        _summary(shape),
         _names(shape),
         _table(week.table),
         _of_week(week),
@@ -390,6 +381,22 @@ def _summarize_table(
             extremes = None if low is None else (low, high)
         summaries.append(SegmentColumn(nulls=rows - present, digest=digest or b"", extremes=extremes))
     return _Segment(rows, tuple(summaries))
+
+
+@lru_cache(maxsize=16)
+def _summary(shape: Shape) -> sql.Composable:
+    """Return what sums up the rows of a table; putting it together anew for every week would take longer than reading a small one."""
+    expressions: list[sql.Composable] = [sql.SQL("count(*)")]
+    for column in shape.columns:
+        name = sql.Identifier(column.name)
+        expressions.append(sql.SQL("count({})").format(name))
+        expressions.append(
+            sql.SQL("sha256(convert_to(string_agg(coalesce({}::text, '\\N'), E'\\n'), 'UTF8'))").format(name)
+        )
+        if column.is_ordered:
+            form = "trim_scale({}({}))::text" if column.type == "numeric" else "{}({})::text"
+            expressions += [sql.SQL(form).format(sql.SQL(end), name) for end in ("min", "max")]
+    return sql.SQL(sql.SQL(", ").join(expressions).as_string())
 
 
 def _key_at(connection: Connection, week: TableWeek, shape: Shape, number: int) -> tuple[str, ...]:

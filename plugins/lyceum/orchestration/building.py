@@ -112,4 +112,4 @@ def _build_layer(begun: BegunBuild, layer: str) -> dict[str, float]:
     built = build.build_layer(target(where), where, begun["build_id"], cast("Layer", layer))
     for model, seconds in built.seconds:
         _log.info("%s built in %.2f s", model, seconds)
-    return dict(built.seconds)
+    return {model: round(seconds, 3) for model, seconds in built.seconds}

@@ -270,6 +270,8 @@ class AirflowServices:
             "DBT_SEND_ANONYMOUS_USAGE_STATS": "False",
             "NO_PROXY": _with_loopback(os.environ.get("NO_PROXY") or os.environ.get("no_proxy", "")),
             "PYTHONUNBUFFERED": "1",
+            # A task ends without tidying up after dbt's semaphores; what Python says of that reads like an error in its log.
+            "PYTHONWARNINGS": ",".join(filter(None, [os.environ.get("PYTHONWARNINGS"), "ignore:resource_tracker:UserWarning"])),
         }
         own["no_proxy"] = own["NO_PROXY"]
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("LYCEUM_")}

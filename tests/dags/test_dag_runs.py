@@ -1,0 +1,171 @@
+"""The DAGs run for real, on a real metadata database: what they collect is published, and what cannot be mended fails at once."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from psycopg import sql
+
+from lyceum.analytics import build
+from lyceum.database import ConnectionTarget, connect, ensure_databases
+from lyceum.organizations import add_organization, landing_folder
+from lyceum.simulator import OrganizationPlan, SimulationPlan, simulate
+from lyceum.supervisor import AirflowServices
+from warehouse import SharedServer, Warehouse
+
+pytestmark = pytest.mark.timeout(900)
+
+# Files land when the test runs, and the clock of a run decides what has landed.
+CLOCK = datetime.now(UTC).replace(microsecond=0) + timedelta(minutes=1)
+PLAN = OrganizationPlan("harbor-college", "Harbor College", "America/New_York", learners=12, courses=2)
+
+Run = Callable[..., list[dict[str, Any]]]
+
+
+@pytest.fixture(scope="module")
+def airflow(
+    shared_server: SharedServer, template: ConnectionTarget, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Warehouse, dict[str, str]]]:
+    """A warehouse and the environment of its Airflow, whose metadata database is migrated; nothing runs."""
+    home = tmp_path_factory.mktemp("lyceum") / "home"
+    with shared_server.database(home, template) as lent:
+        metadata = f"airflow_{uuid4().hex[:12]}"
+        warehouse = replace(lent, settings=replace(lent.settings, airflow_database=metadata))
+        ensure_databases(warehouse.target, [metadata])
+        try:
+            services = AirflowServices(warehouse.settings)
+            services.prepare(warehouse.target)
+            yield warehouse, services.environment(warehouse.target)
+        finally:
+            with connect(warehouse.target.with_database("postgres"), autocommit=True) as connection:
+                connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(metadata)))
+
+
+@pytest.fixture(scope="module")
+def outcomes(airflow: tuple[Warehouse, dict[str, str]]) -> dict[str, Any]:
+    """One process runs everything, because Airflow takes seconds to start."""
+    warehouse, environment = airflow
+    days = SimulationPlan(
+        first_day=(CLOCK - timedelta(days=3)).date(), days=4, organizations=(PLAN,), until=CLOCK - timedelta(hours=1)
+    )
+    first, *others = simulate(days)
+    with warehouse.connect() as connection:
+        add_organization(connection, PLAN.slug, PLAN.name, PLAN.time_zone, CLOCK)
+    folder = landing_folder(warehouse.settings, PLAN.slug, "xapi")
+    folder.mkdir(parents=True)
+    for delivery in others:
+        (folder / delivery.name).write_bytes(delivery.content())
+    history = warehouse.settings.home / "history.ndjson.gz"
+    history.write_bytes(gzip.compress("".join(f"{line}\n" for line in first.lines).encode()))
+    # A build whose process is gone.
+    dead = build.begin(warehouse.target, warehouse.settings, CLOCK, "a process that died")
+
+    def later(minutes: int) -> str:
+        return (CLOCK + timedelta(minutes=minutes)).isoformat()
+
+    params = {"organization": PLAN.slug, "path": str(history), "format": "xapi"}
+    runs = {
+        "collected": {"dag_id": "collect_raw_data", "run_after": later(0)},
+        "built": {"dag_id": "build_analytics", "run_after": later(1)},
+        "collected again": {"dag_id": "collect_raw_data", "run_after": later(2)},
+        "built again": {"dag_id": "build_analytics", "run_after": later(3)},
+        "loaded": {"dag_id": "load_history", "run_after": later(4), "conf": {**params, "as_of": later(0)}},
+        "misnamed": {"dag_id": "load_history", "run_after": later(5), "conf": {**params, "organization": "nobody"}},
+        "unclear": {"dag_id": "load_history", "run_after": later(6), "conf": {**params, "path": "/does/not/exist"}},
+    }
+    program = Path(__file__).with_name("dag_runs.py")
+    said = subprocess.run(
+        [sys.executable, str(program)],
+        env=environment,
+        input=json.dumps(list(runs.values())),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert said.returncode == 0, said.stderr[-4000:]
+    found = dict(zip(runs, json.loads(said.stdout.splitlines()[-1]), strict=True))
+    return {
+        **found,
+        "dead build": dead.build_id,
+        "history": len(first.lines),
+        "landed": sum(len(delivery.lines) for delivery in others),
+    }
+
+
+def states(outcome: dict[str, Any]) -> dict[str, str]:
+    return {task_id: state for task_id, (state, _) in outcome["tasks"].items()}
+
+
+def test_what_has_landed_is_collected_and_announced(outcomes: dict[str, Any]) -> None:
+    collected = outcomes["collected"]
+
+    assert collected["state"] == "success"
+    assert states(collected) == dict.fromkeys(("list_active_sources", "collect_source", "announce"), "success")
+    counts = collected["returned"]["collect_source"]
+    assert counts["records"] == outcomes["landed"] > 0
+    assert counts["records"] == counts["events"] + counts["duplicates"] + counts["quarantined"]
+
+
+def test_what_was_collected_is_published_step_by_step(
+    outcomes: dict[str, Any], airflow: tuple[Warehouse, dict[str, str]]
+) -> None:
+    built = outcomes["built"]
+
+    assert built["state"] == "success"
+    assert states(built) == dict.fromkeys(build.STEPS, "success")
+    assert built["returned"]["begin"]["events"] == outcomes["collected"]["returned"]["collect_source"]["events"]
+    assert built["returned"]["begin"]["as_of"] == (CLOCK + timedelta(minutes=1)).isoformat()
+    with airflow[0].connect() as connection:
+        published = connection.execute(
+            "select count(*) from stage_three.aggregated_analytics where subject_type = 'organization'"
+        ).fetchone()
+    assert published is not None
+    assert published[0] > 0
+
+
+def test_a_build_that_died_is_abandoned_by_the_next(
+    outcomes: dict[str, Any], airflow: tuple[Warehouse, dict[str, str]]
+) -> None:
+    with airflow[0].connect() as connection:
+        rows = dict(connection.execute("select build_id, state from ops.builds").fetchall())
+
+    assert rows[outcomes["dead build"]] == "abandoned"
+    assert rows[outcomes["built"]["returned"]["begin"]["build_id"]] == "published"
+
+
+def test_running_again_without_anything_new_skips_the_work_and_seals(outcomes: dict[str, Any]) -> None:
+    assert outcomes["collected again"]["returned"]["collect_source"]["records"] == 0
+    again = outcomes["built again"]
+    assert again["state"] == "success"
+    assert states(again) == {**dict.fromkeys(build.STEPS, "skipped"), "begin": "success", "seal": "success"}
+
+
+def test_history_is_loaded_as_of_the_given_clock(
+    outcomes: dict[str, Any], airflow: tuple[Warehouse, dict[str, str]]
+) -> None:
+    loaded = outcomes["loaded"]
+
+    assert loaded["state"] == "success"
+    assert loaded["returned"]["collect_history"]["records"] == outcomes["history"] > 0
+    with airflow[0].connect() as connection:
+        clocks = connection.execute("select distinct collected_at from ops.batches where is_history").fetchall()
+    assert clocks == [(CLOCK,)]
+
+
+@pytest.mark.parametrize("name", ["misnamed", "unclear"])
+def test_an_error_that_a_person_must_mend_is_not_tried_again(outcomes: dict[str, Any], name: str) -> None:
+    failed = outcomes[name]
+
+    assert failed["state"] == "failed"
+    assert failed["tasks"]["collect_history"] == ["failed", 1]
+    assert failed["tasks"]["announce"][0] == "upstream_failed"

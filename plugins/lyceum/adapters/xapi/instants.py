@@ -13,15 +13,15 @@ _TIMESTAMP = re.compile(
 )
 _WITHOUT_OFFSET = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[Tt ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:[.,][0-9]+)?)?)?")
 _LEAP_SECOND = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:60(?:[.,][0-9]+)?(?:[Zz]|[+-][0-9:]+)")
-_FIRST = datetime(1, 1, 2, tzinfo=UTC)
-_LAST = datetime(9999, 12, 30, tzinfo=UTC)
+_FIRST_YEAR, _LAST_YEAR = 2, 9998
 _EXPECTED = "Expected RFC 3339 with an offset, for example 2026-11-22T12:00:00.000Z."
+_OUT_OF_RANGE = f"The timestamp lies outside the years {_FIRST_YEAR} … {_LAST_YEAR} in UTC. {_EXPECTED}"
 
 
 def instant(text: str) -> datetime:
     """Return the instant that a timestamp names, in UTC; digits beyond the microsecond are cut off.
 
-    A day is kept free at both ends of the years 1 … 9999, so that every time zone can show the instant.
+    A year is kept free at both ends of what Python can name, so that every time zone can show the instant.
     Raises `Problem` where the timestamp names none: no offset, a leap second, a date that does not exist.
     """
     if _TIMESTAMP.fullmatch(text) is None:
@@ -33,10 +33,10 @@ def instant(text: str) -> datetime:
     except ValueError:
         return _in_capitals(text)
     except OverflowError:
-        raise Problem("invalid", f"The timestamp lies outside the years 1 … 9999 in UTC. {_EXPECTED}") from None
-    if not _FIRST <= value < _LAST:
-        raise Problem("invalid", f"The timestamp lies outside the years 1 … 9999 in UTC. {_EXPECTED}")
-    return value
+        raise Problem("invalid", _OUT_OF_RANGE) from None
+    if _FIRST_YEAR <= value.year <= _LAST_YEAR:
+        return value
+    raise Problem("invalid", _OUT_OF_RANGE)
 
 
 def _in_capitals(text: str) -> datetime:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from decimal import Clamped, Context, Decimal, Inexact, InvalidOperation, Overflow, Subnormal, Underflow
+from functools import lru_cache
 
 MAXIMUM_NUMBER_LENGTH = 4300
 """Characters of one number; also what Python converts to an integer by default."""
@@ -63,8 +64,9 @@ def _exact_number_of_any_length(text: str) -> int | float | Decimal:
     return value if Decimal(repr(value)) == exact else exact
 
 
+@lru_cache(maxsize=8192, typed=True)
 def as_decimal(value: float | Decimal) -> Decimal:
-    """Return the exact decimal of a canonical value (`exact_number`)."""
+    """Return the exact decimal of a canonical value (`exact_number`). Remembers, because lengths and scores repeat."""
     if isinstance(value, Decimal):
         return value
     return Decimal(repr(value))
@@ -73,14 +75,14 @@ def as_decimal(value: float | Decimal) -> Decimal:
 def video_length(value: object) -> Decimal | None:
     """Return a stated length in seconds, None where it is not a positive finite number below 10⁹."""
     if type(value) in type_of_number and 0 < value < _BELOW:  # type: ignore[operator]
-        return as_decimal(value)  # type: ignore[arg-type]
+        return as_decimal(value)
     return None
 
 
 def scaled_score(value: object) -> Decimal | None:
     """Return a scaled score, None where it is not a number in [-1, 1]."""
     if type(value) in type_of_number and -1 <= value <= 1:  # type: ignore[operator]
-        return as_decimal(value)  # type: ignore[arg-type]
+        return as_decimal(value)
     return None
 
 

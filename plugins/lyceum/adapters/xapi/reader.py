@@ -41,6 +41,7 @@ from lyceum.records import MAXIMUM_IRI_BYTES, Event, IdentityHasher, Refusal
 
 _SUSPICIOUS_ESCAPE = re.compile(rb"\\u00(?:00|3[aA])")
 """Escapes of U+0000, which must not be stored, and of the colon, which would upset the count of properties."""
+_decode_anything = decoder(Any).decode
 _NULL: Final = b"null"
 _STRUCTURES: Final[frozenset[object]] = frozenset((dict, list))
 _DEPTH_OF_A_PART: Final = MAXIMUM_DEPTH - 8
@@ -50,6 +51,8 @@ _REMEMBERED_BYTES: Final = 48 * 1024 * 1024
 _REMEMBERED_PART_BYTES: Final = 16 * 1024
 _REMEMBERED_SEGMENTS: Final = 100_000
 _REMEMBERED_AUTHORITIES: Final = 1_000
+_REMEMBERED_NAMES: Final = 10_000
+_UUID_FORM: Final = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx"
 _UUID_LENGTH: Final = 36
 _UUID_BYTES: Final = 16
 _OVERHEAD_BYTES: Final = 400
@@ -100,6 +103,27 @@ class ActivitiesPart(Part, gc=False):
     parent: str | None
 
 
+class _Facts(Struct, gc=False):
+    """What the parts of one statement have told so far."""
+
+    surplus: int = 0
+    at_signs: int = 0
+    trainer: bytes | None = None
+    course: str | None = None
+    parent: str | None = None
+    is_plain: bool = True
+    is_video: bool = False
+    length: Decimal | None = None
+    segments: tuple[tuple[Decimal, Decimal], ...] = ()
+    score: Decimal | None = None
+    is_success: bool | None = None
+
+    def take(self, part: Part) -> None:
+        """Count what a part adds to the colons and at signs."""
+        self.surplus += part.surplus
+        self.at_signs += part.at_signs
+
+
 class StatementReader:
     """Reads the statements of one input for one organization; remembers the parts that repeat, within bounds.
 
@@ -123,6 +147,7 @@ class StatementReader:
         self._activities: dict[bytes, ActivitiesPart] = {}
         self._attachments: dict[bytes, Part] = {}
         self._authorities: dict[bytes, int] = {}
+        self._plain_names: set[str] = set()
         self._segments: dict[str, tuple[Decimal, Decimal]] = {}
         self._remembered_bytes = 0
         self._is_thorough = False
@@ -170,8 +195,7 @@ class StatementReader:
         )
 
     def _read(self, record: bytes, ordinal: int) -> Event:
-        is_thorough = self._is_thorough
-        if not is_thorough:
+        if not self._is_thorough:
             _require_usual(record)
         statement = self._decode_statement(record)
         if (id_ := statement.id) is None:
@@ -179,85 +203,26 @@ class StatementReader:
                 "missing_id", "The statement has no id; expected a UUID, without which repeats cannot be told."
             )
         if (event_id := uuid_bytes(id_)) is None:
-            raise Problem(
-                "invalid", "The statement's id is not a UUID of the form xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx."
-            )
-        occurred_at, surplus = self._timestamp(statement)
-
-        actor = self._agents.get(raw := bytes(statement.actor)) or self._read_actor(raw)
-        learner = actor.hash
-        if learner is None:
-            raise Problem(
-                "missing_actor", "The actor has no identifier; expected mbox, mbox_sha1sum, openid or account."
-            )
-        verb = self._verbs.get(raw := bytes(statement.verb)) or self._read_verb(raw)
-        target = self._objects.get(raw := bytes(statement.object)) or self._read_object(raw)
-        statement.actor, statement.verb, statement.object = actor.canonical, verb.canonical, target.canonical
-        surplus += 1 + actor.surplus + verb.surplus + target.surplus
-        at_signs = verb.at_signs + target.at_signs
-
-        trainer = activities = length = None
-        segments: tuple[tuple[Decimal, Decimal], ...] = ()
-        is_video, is_plain = target.is_video or verb.is_video, True
-        if (context := statement.context) is not None:
-            if context.contextActivities is not ABSENT:
-                activities = self._activities.get(raw := bytes(context.contextActivities)) or self._read_activities(raw)
-                context.contextActivities = activities.canonical
-                surplus += activities.surplus
-                at_signs += activities.at_signs
-            if (
-                context.instructor is not ABSENT
-                or context.team is not ABSENT
-                or context.contextAgents
-                or context.contextGroups
-            ):
-                trainer, more = self._replace_people(context)
-                surplus += more
-            if (extensions := context.extensions) is not None:
-                is_plain = _is_plain(extensions)
-                if VIDEO_LENGTH in extensions:
-                    is_video = True
-                    length = video_length(extensions[VIDEO_LENGTH])
-                if PLAYED_SEGMENTS in extensions:
-                    is_video = True
-                    segments = self._played_segments(extensions[PLAYED_SEGMENTS])
-        score = is_success = None
-        if (result := statement.result) is not None:
-            is_success = result.success
-            if result.score is not None:
-                score = _score(result.score)
-            if (extensions := result.extensions) is not None:
-                is_plain = is_plain and _is_plain(extensions)
-                if VIDEO_LENGTH in extensions:
-                    is_video = True
-                    stated = video_length(extensions[VIDEO_LENGTH])
-                    length = stated if length is None or (stated is not None and stated > length) else length
-                if PLAYED_SEGMENTS in extensions:
-                    is_video = True
-                    segments = self._played_segments(extensions[PLAYED_SEGMENTS]) + segments
+            raise Problem("invalid", f"The statement's id is not a UUID; expected the form {_UUID_FORM}.")
+        facts = _Facts()
+        occurred_at = self._take_timestamp(statement, facts)
+        learner, verb, target = self._take_parts(statement, facts)
+        if statement.context is not None:
+            self._take_context(statement.context, facts)
+        if statement.result is not None:
+            self._take_result(statement.result, facts)
         if statement.attachments is not ABSENT:
             attachments = self._read_attachments(bytes(statement.attachments))
             statement.attachments = attachments.canonical
-            surplus += attachments.surplus
-            at_signs += attachments.at_signs
+            facts.take(attachments)
+        content = self._content(record, statement, facts)
 
-        content = encoder.encode(statement)
-        if not is_thorough and record.count(b":") != content.count(b":") + surplus:
-            raise Unusual
-        if not is_plain or (b"@" in content and content.count(b"@") != at_signs):
-            if not is_thorough and is_deeper_than(record, MAXIMUM_DEPTH):
-                raise Unusual
-            self._clean(statement)
-            content = encoder.encode(statement)
-
-        voids = None
         if verb.iri == VOIDED:
-            voids = target.reference
-            if voids is None:
+            if target.reference is None:
                 raise Problem("invalid", "A voiding statement has no StatementRef as its object.")
         elif target.agent is not None and verb.iri in EVALUATED:
-            learner, trainer = target.agent, learner
-        course = _course(activities, target)
+            learner, facts.trainer = target.agent, learner
+        course = facts.course or (target.iri if target.is_course else facts.parent)
         return Event(
             ordinal=ordinal,
             event_id=event_id,
@@ -269,18 +234,20 @@ class StatementReader:
             payload=b'{"id":"%b",%b' % (id_.lower().encode(), content[1:]),
             object_type=target.type,
             course=course,
-            trainer=trainer,
-            score_scaled=score,
-            is_success=is_success,
+            trainer=facts.trainer,
+            score_scaled=facts.score,
+            is_success=facts.is_success,
             is_course_object=target.iri == course,
-            is_video=is_video,
-            video_length_seconds=length,
-            played_segments=segments,
-            voids=voids,
+            is_video=facts.is_video or target.is_video or verb.is_video,
+            video_length_seconds=facts.length,
+            played_segments=facts.segments,
+            voids=target.reference if verb.iri == VOIDED else None,
         )
 
-    def _timestamp(self, statement: structure.Statement) -> tuple[datetime, int]:
-        """Read the instant, reduce the statement to its content, and return how many colons that took away."""
+    # What is taken from a statement leaves its canonical, pseudonymous form in its place.
+
+    def _take_timestamp(self, statement: structure.Statement, facts: _Facts) -> datetime:
+        """Return the instant, and reduce the statement to its content: no id, stored, version, authority."""
         text = statement.timestamp
         if text is None:
             raise Problem("missing_timestamp", "The statement has no timestamp, so it belongs to no day.")
@@ -289,17 +256,94 @@ class StatementReader:
         occurred_at = instant(text)
         statement.timestamp = occurred_at
         statement.id = None
-        surplus = text.count(":") - _TIMESTAMP_COLONS
+        facts.surplus = 1 + text.count(":") - _TIMESTAMP_COLONS
         if statement.stored is not None:
-            surplus += 1 + statement.stored.count(":")
+            facts.surplus += 1 + statement.stored.count(":")
             statement.stored = None
         if statement.version is not None:
-            surplus += 1 + statement.version.count(":")
+            facts.surplus += 1 + statement.version.count(":")
             statement.version = None
         if statement.authority is not ABSENT:
-            surplus += 1 + self._authority_colons(bytes(statement.authority))
+            facts.surplus += 1 + self._authority_colons(bytes(statement.authority))
             statement.authority = ABSENT
-        return occurred_at, surplus
+        return occurred_at
+
+    def _take_parts(self, statement: structure.Statement, facts: _Facts) -> tuple[bytes, VerbPart, ObjectPart]:
+        actor = self._agents.get(raw := bytes(statement.actor)) or self._read_actor(raw)
+        if actor.hash is None:
+            raise Problem(
+                "missing_actor", "The actor has no identifier; expected mbox, mbox_sha1sum, openid or account."
+            )
+        verb = self._verbs.get(raw := bytes(statement.verb)) or self._read_verb(raw)
+        target = self._objects.get(raw := bytes(statement.object)) or self._read_object(raw)
+        statement.actor, statement.verb, statement.object = actor.canonical, verb.canonical, target.canonical
+        facts.surplus += actor.surplus + verb.surplus + target.surplus
+        facts.at_signs = verb.at_signs + target.at_signs
+        return actor.hash, verb, target
+
+    def _take_context(self, context: structure.Context, facts: _Facts) -> None:
+        if context.contextActivities is not ABSENT:
+            raw = bytes(context.contextActivities)
+            activities = self._activities.get(raw) or self._read_activities(raw)
+            context.contextActivities = activities.canonical
+            facts.take(activities)
+            facts.course, facts.parent = activities.course, activities.parent
+        if (
+            context.instructor is not ABSENT
+            or context.team is not ABSENT
+            or context.contextAgents is not None
+            or context.contextGroups is not None
+        ):
+            facts.trainer, surplus = self._replace_people(context)
+            facts.surplus += surplus
+        if context.extensions is not None:
+            self._take_extensions(context.extensions, facts)
+
+    def _take_result(self, result: structure.Result, facts: _Facts) -> None:
+        facts.is_success = result.success
+        if result.score is not None:
+            facts.score = _score(result.score)
+        if result.extensions is not None:
+            self._take_extensions(result.extensions, facts)
+
+    def _take_extensions(self, extensions: structure.Extensions, facts: _Facts) -> None:
+        if VIDEO_LENGTH in extensions:
+            facts.is_video = True
+            length = video_length(extensions[VIDEO_LENGTH])
+            if length is not None and (facts.length is None or length > facts.length):
+                facts.length = length
+        if PLAYED_SEGMENTS in extensions:
+            facts.is_video = True
+            # The result is read after the context, and its segments come first.
+            facts.segments = self._played_segments(extensions[PLAYED_SEGMENTS]) + facts.segments
+        if facts.is_plain:
+            facts.is_plain = self._is_plain(extensions)
+
+    def _is_plain(self, extensions: structure.Extensions) -> bool:
+        """Return whether there is nothing to clean but addresses: IRIs as names, and no structure within."""
+        names = self._plain_names
+        if not names.issuperset(extensions):
+            if not all(":" in name for name in extensions):
+                return False
+            if len(names) < _REMEMBERED_NAMES:
+                names.update(extensions)
+        return _STRUCTURES.isdisjoint([type(value) for value in extensions.values()])
+
+    def _content(self, record: bytes, statement: structure.Statement, facts: _Facts) -> bytes:
+        """Return the canonical content: no property of the record is there twice, and free parts are cleaned."""
+        content = encoder.encode(statement)
+        if (
+            not self._is_thorough
+            and record.count(b":") != content.count(b":") + facts.surplus
+            and not _is_unambiguous(record)
+        ):
+            raise Unusual
+        if not facts.is_plain or (b"@" in content and content.count(b"@") != facts.at_signs):
+            if not self._is_thorough and is_deeper_than(record, MAXIMUM_DEPTH):
+                raise Unusual
+            self._clean(statement)
+            content = encoder.encode(statement)
+        return content
 
     # Parts that repeat.
 
@@ -310,14 +354,12 @@ class StatementReader:
 
     def _read_agent(self, raw: bytes, place: str) -> AgentPart:
         agent = self._decode(self._agent_decoder, raw, place)
-        canonical: dict[str, Any]
         if (hash_ := self._pseudonymizer.hash_of(agent)) is None:
-            canonical = {"objectType": agent.objectType or "Agent"}
+            encoded = encoder.encode({"objectType": agent.objectType or "Agent"})
         else:
-            canonical = {"account": {"homePage": IDENTITY_HOME_PAGE, "name": hash_.hex()}}
-        encoded = encoder.encode(canonical)
+            encoded = encoder.encode({"account": {"homePage": IDENTITY_HOME_PAGE, "name": hash_.hex()}})
         part = AgentPart(
-            canonical=Raw(encoded), surplus=_surplus(raw, encoder.encode(agent), encoded), at_signs=0, hash=hash_
+            canonical=Raw(encoded), surplus=self._surplus(raw, encoder.encode(agent), encoded), at_signs=0, hash=hash_
         )
         return self._remember(self._agents, raw, part)
 
@@ -336,7 +378,7 @@ class StatementReader:
         encoded = encoder.encode(verb)
         part = VerbPart(
             canonical=Raw(encoded),
-            surplus=_surplus(raw, before, encoded),
+            surplus=self._surplus(raw, before, encoded),
             at_signs=encoded.count(b"@"),
             iri=iri,
             is_video=iri in VIDEO_VERBS,
@@ -367,12 +409,12 @@ class StatementReader:
     def _read_activity(self, raw: bytes) -> ObjectPart:
         activity = self._decode(self._activity_decoder, raw, "object")
         before = encoder.encode(activity)
-        iri = self._clean_activity(activity, "id of the object")
+        iri = self._clean_activity(activity, "id of the object", has_addresses=b"@" in before)
         encoded = encoder.encode(activity)
         type_ = activity.definition.type if activity.definition is not None else None
         return ObjectPart(
             canonical=Raw(encoded),
-            surplus=_surplus(raw, before, encoded),
+            surplus=self._surplus(raw, before, encoded),
             at_signs=encoded.count(b"@"),
             iri=iri,
             type=_iri(type_, "type of the object") if type_ else None,
@@ -391,7 +433,7 @@ class StatementReader:
         encoded = encoder.encode({"account": {"homePage": IDENTITY_HOME_PAGE, "name": name}, "objectType": kind})
         return ObjectPart(
             canonical=Raw(encoded),
-            surplus=_surplus(raw, encoder.encode(agent), encoded),
+            surplus=self._surplus(raw, encoder.encode(agent), encoded),
             at_signs=0,
             iri=f"urn:lyceum:agent:{name}",
             agent=hash_ if kind == "Agent" else None,
@@ -407,7 +449,7 @@ class StatementReader:
         encoded = encoder.encode(reference)
         return ObjectPart(
             canonical=Raw(encoded),
-            surplus=_surplus(raw, before, encoded),
+            surplus=self._surplus(raw, before, encoded),
             at_signs=0,
             iri=f"urn:uuid:{reference.id}",
             reference=target,
@@ -439,7 +481,7 @@ class StatementReader:
         encoded = encoder.encode(inner)
         return ObjectPart(
             canonical=Raw(encoded),
-            surplus=_surplus(raw, before, encoded),
+            surplus=self._surplus(raw, before, encoded),
             at_signs=encoded.count(b"@"),
             iri=f"urn:lyceum:substatement:{hashlib.sha256(encoded).hexdigest()}",
         )
@@ -455,13 +497,13 @@ class StatementReader:
             if isinstance(related, structure.Activity):
                 setattr(activities, place, [related])
             for activity in _as_list(related):
-                self._clean_activity(activity, f"id of a {place} activity")
+                self._clean_activity(activity, f"id of a {place} activity", has_addresses=b"@" in before)
         encoded = encoder.encode(activities)
         parents, groupings = _as_list(activities.parent), _as_list(activities.grouping)
         courses = (activity.id for activity in parents + groupings if _is_course(activity))
         part = ActivitiesPart(
             canonical=Raw(encoded),
-            surplus=_surplus(raw, before, encoded),
+            surplus=self._surplus(raw, before, encoded),
             at_signs=encoded.count(b"@"),
             course=next(courses, None),
             parent=parents[0].id if parents else None,
@@ -482,16 +524,27 @@ class StatementReader:
                 )
             self._clean_fields(attachment, "description", "display", "fileUrl")
         encoded = encoder.encode(attachments)
-        part = Part(canonical=Raw(encoded), surplus=_surplus(raw, before, encoded), at_signs=encoded.count(b"@"))
+        part = Part(canonical=Raw(encoded), surplus=self._surplus(raw, before, encoded), at_signs=encoded.count(b"@"))
         return self._remember(self._attachments, raw, part)
 
     def _authority_colons(self, raw: bytes) -> int:
         if (colons := self._authorities.get(raw)) is None:
-            require_storable(parse(raw))
+            if not self._is_thorough and (is_deeper_than(raw, _DEPTH_OF_A_PART) or not _is_unambiguous(raw)):
+                raise Unusual
             colons = raw.count(b":")
             if len(raw) <= _REMEMBERED_PART_BYTES and len(self._authorities) < _REMEMBERED_AUTHORITIES:
                 self._authorities[raw] = colons
         return colons
+
+    def _surplus(self, raw: bytes, before: bytes, canonical: bytes) -> int:
+        """Return how many more colons a part has than its canonical JSON; it is certain that no property is there twice.
+
+        `before` is the part encoded as it was decoded.
+        """
+        colons = raw.count(b":")
+        if colons != before.count(b":") and not self._is_thorough and not _is_unambiguous(raw):
+            raise Unusual
+        return colons - canonical.count(b":")
 
     def _remember(self, parts: dict[bytes, _Part], raw: bytes, part: _Part) -> _Part:
         if len(raw) > _REMEMBERED_PART_BYTES or (self._is_thorough and is_deeper_than(raw, _DEPTH_OF_A_PART)):
@@ -563,7 +616,7 @@ class StatementReader:
             if result.extensions is not None:
                 result.extensions = self._pseudonymizer.clean(result.extensions)
 
-    def _clean_activity(self, activity: structure.Activity, place: str) -> str:
+    def _clean_activity(self, activity: structure.Activity, place: str, *, has_addresses: bool) -> str:
         """Clean an activity's texts and return its id, which stays as it is unless it is a person's address."""
         if activity.objectType not in (None, "Activity"):
             raise Problem("invalid", "A related activity has another objectType than Activity.")
@@ -572,10 +625,11 @@ class StatementReader:
             person = self._pseudonymizer.hash_of(structure.Agent(mbox=iri))
             iri = activity.id = f"urn:lyceum:agent:{person.hex() if person is not None else ''}"
         if (definition := activity.definition) is not None:
-            self._clean_fields(definition, *definition.__struct_fields__)
-            for components in ("choices", "scale", "source", "steps", "target"):
-                for component in getattr(definition, components) or ():
-                    self._clean_fields(component, "description", "id")
+            if has_addresses:
+                self._clean_fields(definition, *definition.__struct_fields__)
+                for components in ("choices", "scale", "source", "steps", "target"):
+                    for component in getattr(definition, components) or ():
+                        self._clean_fields(component, "description", "id")
             if definition.extensions is not None:
                 definition.extensions = self._pseudonymizer.clean(definition.extensions)
         return iri
@@ -619,27 +673,11 @@ def _require_usual(record: bytes) -> None:
         raise Unusual
 
 
-def _is_plain(extensions: dict[str, Any]) -> bool:
-    """Return whether there is nothing to clean but addresses: IRIs as keys, and no structure within."""
-    for key in extensions:
-        if ":" not in key:
-            return False
-    return _STRUCTURES.isdisjoint([type(value) for value in extensions.values()])
-
-
 def _score(score: structure.Score) -> Decimal | None:
     for value in (score.max, score.min, score.raw, score.scaled):
         if type(value) is dict or type(value) is list:
             raise Problem("invalid", f"A score holds {_kind_of(value)}; expected a number.")
     return scaled_score(score.scaled)
-
-
-def _course(activities: ActivitiesPart | None, target: ObjectPart) -> str | None:
-    if activities is not None and activities.course is not None:
-        return activities.course
-    if target.is_course:
-        return target.iri
-    return activities.parent if activities is not None else None
 
 
 def _as_list(related: list[structure.Activity] | structure.Activity | None) -> list[structure.Activity]:
@@ -659,15 +697,12 @@ def _iri(value: str | None, place: str) -> str:
     return value
 
 
-def _surplus(raw: bytes, before: bytes, canonical: bytes) -> int:
-    """Return how many more colons a part has than its canonical JSON, once no property is known to be there twice.
-
-    `before` is the part encoded as it was decoded. Raises `Problem` where a property is there twice.
-    """
-    colons = raw.count(b":")
-    if colons != before.count(b":"):
-        require_storable(parse(raw))
-    return colons - canonical.count(b":")
+def _is_unambiguous(text: bytes) -> bool:
+    """Return whether a usual JSON text (`_require_usual`) has no property twice and is not too deep."""
+    if is_deeper_than(text, MAXIMUM_DEPTH):
+        return False
+    # Decoded to dictionaries, a repeated property is lost, and its colon with it.
+    return encoder.encode(_decode_anything(text)).count(b":") == text.count(b":")
 
 
 def _kind_of(value: object) -> str:

@@ -265,7 +265,9 @@ def test_an_organization_that_is_still_open_keeps_the_partition_of_both(sealing:
     report = sealing.seal(organization="first")
 
     assert report.dropped_partitions == ()
-    assert [held.name for held in report.held_partitions] == list(PARTITIONS)
+    assert [(held.name, held.needs_attention) for held in report.held_partitions] == [
+        (name, False) for name in PARTITIONS
+    ]
     assert sealing.differences() == 0
     assert sealing.states() == [(first, "sealed"), (second, "open")]
     assert sealing.seal().dropped_partitions == PARTITIONS
@@ -456,6 +458,20 @@ def test_rows_of_an_organization_that_never_opened_the_week_keep_the_partition(s
 
     assert [held.name for held in report.held_partitions] == ["event_keys_p2026w45"]
     assert f"organization {second}" in report.held_partitions[0].reason
+
+
+def test_rows_of_an_organization_whose_week_has_no_state_keep_the_partition(sealing: Sealing) -> None:
+    first, second = sealing.organization("first"), sealing.organization("second")
+    for organization_id in (first, second):
+        sealing.open_week(organization_id)
+    sealing.seal(organization="first")
+    sealing.connection.execute("delete from ops.week_states where organization_id = %s", [first])
+
+    report = sealing.seal()
+
+    assert report.dropped_partitions == ()
+    assert all(f"[{first}], which have not sealed the week" in held.reason for held in report.held_partitions)
+    assert len(report.held_partitions) == len(PARTITIONS)
 
 
 def test_a_week_that_is_being_opened_keeps_the_partition(sealing: Sealing, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -130,17 +130,23 @@ def has_work(target: ConnectionTarget, build_id: int) -> bool:
     return row == (True,)
 
 
-def validate(target: ConnectionTarget, settings: Settings, as_of: datetime, run_id: str) -> BuildScope:
+def validate(
+    target: ConnectionTarget, settings: Settings, as_of: datetime, run_id: str, tell: Tell = lambda step: None
+) -> BuildScope:
     """Build and audit the candidates of everything that is pending, and publish nothing: a rehearsal of `build`.
 
     Raises what `build` raises. The pending hours stay pending.
     """
     with build_lock(target):
+        tell("begin")
         begun = _begin(target, settings, as_of, run_id)
         build_id = begun.build_id
+        tell("audit_raw")
         _step(target, build_id, "audit_raw", lambda: _audit_raw(target, settings, build_id))
         for layer in LAYERS:
+            tell(layer)
             _step(target, build_id, layer, lambda layer=layer: run_models(target, settings, layer))  # type: ignore[misc]
+        tell("audit_candidates")
         _step(target, build_id, "audit_candidates", lambda: _audit_candidates(target, settings, build_id))
         with connect(target) as connection:
             scope.abandon(connection, build_id, "a rehearsal: audited, not meant to be published")

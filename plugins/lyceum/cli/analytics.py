@@ -61,23 +61,48 @@ def seal(invocation: Invocation, as_of: datetime, organization: str | None) -> N
 
 
 @click.command(epilog="\b\nExamples:\n    lyceum validate\n    lyceum validate --build 12 --json")
-@click.option("--build", "build_id", type=int, help="Of this build. Default: of the last that was audited.")
+@as_of_option()
+@click.option("--build", "build_id", type=int, help="Show what the audits of this earlier build found instead.")
 @json_option
 @pass_invocation
-def validate(invocation: Invocation, build_id: int | None) -> None:
-    """Show what the audits of a build found: its expectations and its reconciliation.
+def validate(invocation: Invocation, as_of: datetime | None, build_id: int | None) -> None:
+    """Audit everything that is pending without publishing it: a rehearsal of `build`.
 
-    Exits 5 when a critical expectation or a reconciliation failed, so that a script can act on it.
+    Builds the candidates, judges them by the expectations and the reconciliation, and shows what was found. Exits 5 when a
+    critical expectation or a reconciliation fails, so that a script can act on it.
     """
+    from lyceum.analytics.build import validate as rehearse
     from lyceum.cli.audits import read_audits, show_audits
+    from lyceum.cli.narrative import StepTeller
     from lyceum.database import connect
     from lyceum.errors import AuditError
 
+    failure: AuditError | None = None
+    if build_id is None:
+        instant = as_of or invocation.clock()
+        try:
+            with StepTeller(invocation) as tell:
+                rehearse(invocation.target, invocation.settings, instant, f"validate {instant.isoformat()}", tell)
+        except AuditError as error:
+            failure = error
     with connect(invocation.target) as connection:
         audits = read_audits(connection, build_id)
     invocation.result(audits, lambda console: show_audits(console, audits))
+    if failure is not None:
+        raise failure
     if not audits.is_passed:
         sys.exit(AuditError.exit_code)
+
+
+@click.command(epilog="\b\nExample:\n    lyceum docs")
+@json_option
+@pass_invocation
+def docs(invocation: Invocation) -> None:
+    """Write dbt's documentation of every model and column, with lineage, as one page that works offline."""
+    from lyceum.analytics.documentation import generate_documentation
+
+    page = generate_documentation(invocation.target, invocation.settings)
+    invocation.result({"page": str(page)}, lambda console: console.print(str(page), markup=False, soft_wrap=True))
 
 
 def _show_seal(console: Console, report: SealReport) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import click
 
-from lyceum.cli.analytics import build, seal, validate
+from lyceum.cli.analytics import build, docs, seal, validate
 from lyceum.cli.collection import collect
 from lyceum.cli.invocation import Invocation, json_option
 from lyceum.cli.organizations import organization
@@ -22,7 +22,7 @@ from lyceum.log_fields import with_fields
 _FAMILIES: dict[str, tuple[click.Command, ...]] = {
     "The warehouse": (run, up, down, status, migrate, psql),
     "Data": (organization, collect, simulate, quarantine),
-    "Analytics": (build, validate, seal),
+    "Analytics": (build, validate, seal, docs),
 }
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import partial
@@ -176,7 +176,8 @@ def read_existing(connection: Connection, names: Iterable[str]) -> dict[str, Exi
     for name, has_parent, is_detach_pending in rows:
         if has_parent and not is_detach_pending:
             existing[name] = Existing("attached")
-        else:
+            continue
+        with suppress(psycopg.errors.UndefinedTable):  # another session drops it just now; under the lock none does
             existing[name] = Existing("detaching" if has_parent else "detached", has_rows=_has_rows(connection, name))
     return existing
 

@@ -30,6 +30,7 @@ class ArchiveFiles:
         """
         path = self._staged(name)
         try:
+            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("wb") as sink:
                 yield sink

@@ -12,7 +12,7 @@ import logging
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import psycopg
 from psycopg import sql
@@ -79,7 +79,7 @@ def release_partitions(
                 count = len(weeks.opened[partition.week_start])
                 held.append(_held(partition, f"{count} organizations still have the week open.", needs_attention=False))
             continue
-        if not is_sealed and as_of.date() < partition.week_start + _EMPTY_AFTER:
+        if not is_sealed and as_of.astimezone(UTC).date() < partition.week_start + _EMPTY_AFTER:
             continue
         if partition.table in stuck:
             held.append(
@@ -122,7 +122,10 @@ def _proven_archives(
 ) -> dict[int, StoredArchive]:
     """Return the archives of all organizations with rows in the partition. Raises `ArchiveError` when one does not cover them."""
     query = sql.SQL("select organization_id, count(*) from {} group by organization_id")
-    counts = connection.execute(query.format(sql.Identifier("partitions", partition.name))).fetchall()
+    try:
+        counts = connection.execute(query.format(sql.Identifier("partitions", partition.name))).fetchall()
+    except psycopg.errors.UndefinedTable:
+        return {}  # another session has dropped it meanwhile, and dropping it again does nothing
     archives = read_archives(connection, partition.table, partition.week_start) if counts else {}
     for organization_id, count in counts:
         archive = archives.get(organization_id)
@@ -163,9 +166,9 @@ def _drop_guarded(
             if any(now.get(organization_id) != archive for organization_id, archive in archives.items()):
                 return False
             let_go_of_snapshot(guard)
-            drop_partition(connection, partition.table, partition.name, patience=_PATIENCE)
+            is_dropped = drop_partition(connection, partition.table, partition.name, patience=_PATIENCE)
             faults.reach("seal.partition_dropped")
-            return True
+            return is_dropped
     except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
         raise RetryableError("weeks are being opened just now; it goes with the next call.") from None
 

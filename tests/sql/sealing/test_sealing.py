@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -254,6 +255,25 @@ def test_a_batch_that_commits_while_sealing_waits_is_seen(sealing: Sealing) -> N
 
     assert "Sealed 0 weeks" in output
     assert sealing.states() == [(organization_id, "open")]
+
+
+def test_two_seals_at_once_share_the_work(sealing: Sealing) -> None:
+    first, second = sealing.organization("first"), sealing.organization("second")
+    weeks = [MONDAY - timedelta(weeks=number) for number in range(3)]
+    for organization_id, week in itertools.product((first, second), weeks):
+        sealing.open_week(organization_id, week)
+    sealing.remember()
+
+    with ThreadPoolExecutor(2) as pool:
+        reports = list(pool.map(lambda _: sealing.seal(), range(2)))
+
+    assert sorted(week.week_start for report in reports for week in report.sealed) == sorted(weeks * 2)
+    sealing.seal()
+    assert sealing.partitions() == ()
+    assert len(sealing.files("*.parquet")) == 2 * 3 * 3
+    for organization_id, week in itertools.product((first, second), weeks):
+        sealing.restore(organization_id, week)
+    assert sealing.differences() == 0
 
 
 def test_an_organization_that_is_still_open_keeps_the_partition_of_both(sealing: Sealing) -> None:

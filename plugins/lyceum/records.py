@@ -142,6 +142,9 @@ class Input:
     """`chunks(next_ordinal, hasher)` yields the chunks from that ordinal on; same input, same chunks, always."""
     progress_total: int
     """What `Chunk` positions are measured against for progress: bytes or records, as the adapter chooses."""
+    chunks_in_parts: Callable[[int, IdentityHasher, int, int], Iterator[Chunk]] | None = None
+    """`chunks_in_parts(next_ordinal, hasher, part, parts)` yields of those chunks every `parts`-th, from number `part` on, so
+    that several processes can share the work. None where one process does as well."""
 
 
 @dataclass(frozen=True, slots=True)

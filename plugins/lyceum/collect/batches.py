@@ -199,7 +199,7 @@ class BatchWriter:
         In this order: a partition without an open week may be dropped, and the row keeps it. And before any partitioned
         table is touched: the row waits for a drop that is under way, and the drop for those who use the table.
         """
-        if plan.restoring or (self.is_history and batch.events is not None and batch.events.voids):
+        if plan.restoring or (self.is_history and batch.events is not None and batch.events.packed.voids):
             self.connection.execute("lock table ops.week_states in row exclusive mode")
         if not plan.opening:
             return
@@ -226,15 +226,13 @@ class BatchWriter:
     def _write_events(self, batch: PreparedBatch, prepared: PreparedEvents, judgement: Judgement) -> set[datetime]:
         """Write keys and rows, apply voids; return the collected hours, other than the batch's own, that changed."""
         positions = np.flatnonzero(judgement.accepted)
-        chosen = positions.tolist()
+        packed = prepared.packed
         ledger = Ledger(self.connection, self.organization_id)
-        hashes = [prepared.events[position].content_hash for position in chosen]
-        ledger.add(prepared.ids[positions], prepared.days[positions], hashes, batch.batch_id)
+        ledger.add(packed.ids[positions], prepared.days[positions], packed.content_hashes[positions], batch.batch_id)
         faults.reach("collect.keys_written")
-        pieces: list[bytes] = [b""] * (2 * len(chosen))
-        pieces[0::2] = [prepared.heads[position] for position in chosen]
-        pieces[1::2] = [prepared.events[position].payload for position in chosen]
-        self._copy_events(binary_copy.blocks(pieces, 2 * _ROWS_PER_BLOCK))
+        rows = prepared.rows(positions.tolist())
+        if rows:
+            self._copy_events(binary_copy.blocks(rows, 2 * _ROWS_PER_BLOCK))
         faults.reach("collect.events_written")
         changed = voids.apply(self.connection, self.organization_id, batch.batch_id, self.as_of, judgement.effects)
         faults.reach("collect.voids_applied")
@@ -380,7 +378,7 @@ def _hour(instant: datetime) -> datetime:
 def _refused_ordinals(batch: PreparedBatch, judgement: Judgement) -> Sequence[int]:
     ordinals = [refusal.ordinal for refusal in batch.refusals]
     if batch.events is not None:
-        ordinals += [batch.events.events[position].ordinal for position in judgement.refused]
+        ordinals += batch.events.packed.ordinals[list(judgement.refused)].tolist()
     elif batch.columns is not None:
-        ordinals += [int(batch.columns.columns.ordinals[position]) for position in judgement.refused]
+        ordinals += batch.columns.columns.ordinals[list(judgement.refused)].tolist()
     return ordinals

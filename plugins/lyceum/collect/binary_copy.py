@@ -175,7 +175,7 @@ def uuid_array(values: NDArray[np.void]) -> bytes:
     return header + elements.tobytes() if len(values) else struct.pack(">iiI", 0, 0, 2950)
 
 
-def blocks(pieces: Sequence[bytes], size: int) -> Iterator[bytes]:
-    """Return the pieces joined, `size` of them at a time, so that the server works on the first while the next is joined."""
+def blocks(pieces: Sequence[bytes | memoryview], size: int) -> Iterator[bytes]:
+    """Yield the pieces joined, `size` of them at a time, so that the server works on the first while the next is joined."""
     for start in range(0, len(pieces), size):
         yield b"".join(pieces[start : start + size])

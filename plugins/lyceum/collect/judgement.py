@@ -66,9 +66,9 @@ class Judge:
         """Return what becomes of each event."""
         judgement = by_clock_and_week(prepared.verdicts, prepared.weeks, taking)
         self._against_ledger(prepared, judgement)
-        if prepared.voids:
+        if prepared.packed.voids:
             self._voids(prepared, judgement, taking)
-        if prepared.has_repeated_ids:
+        if prepared.packed.has_repeated_ids:
             _within_batch(prepared, judgement)
         if self.has_tombstones:
             self._tombstones(prepared, judgement)
@@ -76,24 +76,20 @@ class Judge:
 
     def _against_ledger(self, prepared: PreparedEvents, judgement: Judgement) -> None:
         candidates = np.flatnonzero(judgement.accepted)
-        for index, key in self.ledger.look_up(prepared.ids[candidates], self.live_weeks).items():
+        for index, key in self.ledger.look_up(prepared.packed.ids[candidates], self.live_weeks).items():
             position = int(candidates[index])
             judgement.accepted[position] = False
-            if prepared.events[position].content_hash == key.content_hash:
+            if prepared.packed.content_hash(position) == key.content_hash:
                 judgement.duplicates += 1
             else:
                 judgement.refused[position] = "conflict"
 
     def _voids(self, prepared: PreparedEvents, judgement: Judgement, taking: frozenset[date]) -> None:
+        packed = prepared.packed
         in_batch: dict[bytes, bool] = {}
         for position in np.flatnonzero(judgement.accepted).tolist():
-            event = prepared.events[position]
-            in_batch.setdefault(event.event_id, event.voids is not None)
-        accepted = {
-            position: target
-            for position in prepared.voids
-            if judgement.accepted[position] and (target := prepared.events[position].voids) is not None
-        }
+            in_batch.setdefault(packed.event_id(position), position in packed.voids)
+        accepted = {position: target for position, target in packed.voids.items() if judgement.accepted[position]}
         targets = voids.find_targets(self.connection, self.ledger, accepted.values(), in_batch)
 
         def takes_events(week: date) -> bool:
@@ -110,31 +106,30 @@ class Judge:
             elif effect == "earlier":
                 effects.earlier[target] = targets.raw_rows[target]
             elif effect == "unseen":
-                effects.unseen.setdefault(target, prepared.events[position].event_id)
+                effects.unseen.setdefault(target, packed.event_id(position))
 
     def _tombstones(self, prepared: PreparedEvents, judgement: Judgement) -> None:
-        accepted = {
-            prepared.events[position].event_id: position for position in np.flatnonzero(judgement.accepted).tolist()
-        }
+        packed = prepared.packed
+        accepted = {packed.event_id(position): position for position in np.flatnonzero(judgement.accepted).tolist()}
         if not accepted:
             return
         judgement.effects.arrived = voids.find_tombstones(self.connection, self.ledger.organization_id, accepted)
         judgement.effects.here.update(
-            target for target in judgement.effects.arrived if prepared.events[accepted[target]].voids is None
+            target for target in judgement.effects.arrived if accepted[target] not in packed.voids
         )
 
 
 def _within_batch(prepared: PreparedEvents, judgement: Judgement) -> None:
     """Of several events with one id the first accepted wins; copies of it are duplicates, others are in conflict."""
+    packed = prepared.packed
     first: dict[bytes, bytes] = {}
     for position in np.flatnonzero(judgement.accepted).tolist():
-        event = prepared.events[position]
-        content_hash = first.get(event.event_id)
-        if content_hash is None:
-            first[event.event_id] = event.content_hash
+        event_id, content_hash = packed.event_id(position), packed.content_hash(position)
+        if event_id not in first:
+            first[event_id] = content_hash
             continue
         judgement.accepted[position] = False
-        if content_hash == event.content_hash:
+        if content_hash == first[event_id]:
             judgement.duplicates += 1
         else:
             judgement.refused[position] = "conflict"

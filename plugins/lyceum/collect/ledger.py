@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from uuid import UUID
@@ -17,7 +17,6 @@ from lyceum.collect.weeks import day_ranges
 from lyceum.database import Connection
 
 _COPY = "copy stage_one.event_keys (organization_id, event_id, activity_date, batch_id, content_hash) from stdin (format binary)"
-_HASH_BYTES = 32
 
 # One descent of each leaf's index for each id is right whatever the statistics say, and a plan that reads a leaf from end to
 # end is not: the ids come at random and the leaves grow. `offset 0` keeps the planner from turning the loop around.
@@ -93,9 +92,9 @@ class Ledger:
         return {event_id.bytes: key for event_id, key in known.items()}
 
     def add(
-        self, ids: NDArray[np.void], days: NDArray[np.int64], content_hashes: Sequence[bytes], batch_id: int
+        self, ids: NDArray[np.void], days: NDArray[np.int64], content_hashes: NDArray[np.void], batch_id: int
     ) -> None:
-        """Write new ids, which must not be known yet. `days` are days since 1970-01-01."""
+        """Write new ids, which must not be known yet. `days` are days since 1970-01-01, hashes have 32 bytes."""
         if not len(ids):
             return
         rows = binary_copy.fixed_rows(
@@ -111,7 +110,7 @@ class Ledger:
                 "event_id": ids,
                 "activity_date": binary_copy.to_server_dates(days),
                 "batch_id": batch_id,
-                "hash": np.frombuffer(b"".join(content_hashes), dtype=f"V{_HASH_BYTES}"),
+                "hash": content_hashes,
             },
             len(ids),
             fields_in_row=5,

@@ -1,4 +1,4 @@
-"""From a chunk of records to a batch that only needs to be judged and written: names resolved, days known, rows packed.
+"""From a chunk of records to a batch that only needs to be judged and written: names resolved, days known, rows complete.
 
 Nothing here takes a lock or depends on what other batches do meanwhile, so the next batch is prepared while the server
 works on the one before.
@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
-from decimal import Decimal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,40 +17,37 @@ from numpy.typing import NDArray
 from lyceum.collect import binary_copy
 from lyceum.collect.clock import ON_TIME, Clock
 from lyceum.collect.dictionaries import Dictionaries
-from lyceum.local_calendar import LocalCalendar
-from lyceum.records import RAW_COLUMNS, Chunk, Event, EventColumns, Refusal
+from lyceum.collect.packing import NOBODY, PackedChunk, PackedEvents
+from lyceum.local_calendar import LocalCalendar, to_microseconds
+from lyceum.records import RAW_COLUMNS, EventColumns, Refusal
 
-# The columns that have the same width in every row; the rest is appended row by row.
+# The columns that have the same width in every row; `PackedEvents.tails` holds the rest.
 _FIXED_COLUMNS = RAW_COLUMNS[: [name for name, _ in RAW_COLUMNS].index("is_voided") + 1]
 _MINUTE = 60_000_000
-
-_SUCCESS = {
-    None: binary_copy.NULL,
-    True: binary_copy.field(b"\x01"),
-    False: binary_copy.field(b"\x00"),
-}
-_INSTANT = binary_copy.field(b"instant")
-# is_success, occurred_at_precision, and three nulls: no score, no length, no segments. Most events end like this.
-_PLAIN_ENDS = {success: known + _INSTANT + binary_copy.NULL * 3 for success, known in _SUCCESS.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedEvents:
-    """Events with everything that the server needs, in parallel arrays of one length, in ordinal order.
+    """Packed events with what depends on the organization, in parallel.
 
-    `days` are local days and `weeks` their Mondays, as days since 1970-01-01, and 0 where `verdicts` is not ON_TIME.
-    `ids` are 16-byte values with two big-endian halves, `high` and `low`. A row of the binary COPY is its head and its payload.
+    `days` are local days and `weeks` their Mondays, as days since 1970-01-01, and 0 where `verdicts` is not ON_TIME. A row
+    of the binary COPY is its start and its tail.
     """
 
-    events: Sequence[Event]
+    packed: PackedEvents
     verdicts: NDArray[np.int8]
     days: NDArray[np.int64]
     weeks: NDArray[np.int64]
-    ids: NDArray[np.void]
-    heads: Sequence[bytes]
-    has_repeated_ids: bool
-    voids: Sequence[int]
-    """Positions of the events that void another."""
+    starts: Sequence[bytes]
+
+    def rows(self, positions: Sequence[int]) -> list[bytes | memoryview]:
+        """Return the rows at these positions as pieces that only need to be joined."""
+        borders = self.packed.tail_borders.tolist()
+        tails = self.packed.tails.data
+        pieces: list[bytes | memoryview] = [b""] * (2 * len(positions))
+        pieces[0::2] = [self.starts[position] for position in positions]
+        pieces[1::2] = [tails[borders[position] : borders[position + 1]] for position in positions]
+        return pieces
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +104,7 @@ class Preparation:
     clock: Clock
     dictionaries: Dictionaries
 
-    def prepare(self, chunk: Chunk, *, batch_id: int, input_id: int | None) -> PreparedBatch:
+    def prepare(self, chunk: PackedChunk, *, batch_id: int, input_id: int | None) -> PreparedBatch:
         """Return the chunk as a batch."""
         return PreparedBatch(
             batch_id=batch_id,
@@ -117,98 +113,66 @@ class Preparation:
             first_ordinal=chunk.first_ordinal,
             last_ordinal=chunk.last_ordinal,
             records_read=chunk.records_read,
-            events=self._events(chunk.events, batch_id) if chunk.events else None,
-            columns=self._columns(chunk.columns) if chunk.columns is not None and len(chunk.columns.ordinals) else None,
+            events=self._events(chunk.events, batch_id) if chunk.events is not None else None,
+            columns=self._columns(chunk.columns) if chunk.columns is not None else None,
             refusals=chunk.refusals,
         )
 
-    def _events(self, events: Sequence[Event], batch_id: int) -> PreparedEvents:
-        occurred = _microseconds(events)
-        verdicts = self.clock.verdicts(occurred)
-        days, weeks = self._days(occurred, verdicts)
-        joined_ids = [event.event_id for event in events]
-        ids = np.frombuffer(b"".join(joined_ids), dtype="V16")
-        return PreparedEvents(
-            events=events,
-            verdicts=verdicts,
-            days=days,
-            weeks=weeks,
-            ids=ids,
-            heads=self._heads(events, occurred, days, ids, batch_id),
-            has_repeated_ids=len(set(joined_ids)) < len(events),
-            voids=[position for position, event in enumerate(events) if event.voids is not None],
-        )
-
-    def _days(
-        self, occurred: NDArray[np.int64], verdicts: NDArray[np.int8]
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return local days and Mondays; 0 for what the clock refuses, whose calendar years may not even exist."""
-        days = np.zeros(len(occurred), dtype=np.int64)
+    def _events(self, packed: PackedEvents, batch_id: int) -> PreparedEvents:
+        verdicts = self.clock.verdicts(packed.occurred)
         on_time = verdicts == ON_TIME
-        days[on_time] = self.calendar.local_dates(occurred[on_time])
-        return days, _weeks(days, on_time)
+        # The calendar is asked for nothing that the clock refuses: its years may not even exist.
+        days = np.zeros(len(packed), dtype=np.int64)
+        days[on_time] = self.calendar.local_dates(packed.occurred[on_time])
+        return PreparedEvents(packed, verdicts, days, _weeks(days, on_time), self._starts(packed, days, batch_id))
 
-    def _heads(
-        self,
-        events: Sequence[Event],
-        occurred: NDArray[np.int64],
-        days: NDArray[np.int64],
-        ids: NDArray[np.void],
-        batch_id: int,
-    ) -> list[bytes]:
-        """Return each event's row of the binary COPY up to the length of its payload, which then follows."""
-        trained = [position for position, event in enumerate(events) if event.trainer is not None]
-        people = {event.learner: None for event in events}
-        people.update((event.trainer, None) for event in events if event.trainer is not None)
-        users = self.dictionaries.users(people)
-        types: dict[str, str | None] = {}
-        for event in events:
-            if types.get(event.object) is None:
-                types[event.object] = event.object_type
-        objects = self.dictionaries.objects(types)
-        verbs = self.dictionaries.verbs({event.verb: None for event in events})
-        courses = self.dictionaries.courses({event.course: None for event in events})
+    def _starts(self, packed: PackedEvents, days: NDArray[np.int64], batch_id: int) -> list[bytes]:
+        """Return the beginning of each event's row, up to `is_voided`."""
+        names = self.dictionaries
+        users = names.users(packed.people)
+        people = np.array([users[person] for person in packed.people], dtype=np.int64)
+        objects = names.objects(packed.objects)
+        verbs = names.verbs(packed.verbs)
+        courses = names.courses(packed.courses)
+        is_void = np.zeros(len(packed), dtype=np.bool_)
+        is_void[list(packed.voids)] = True
         values: dict[str, NDArray[np.generic] | int | None] = {
             "organization_id": self.organization_id,
             "batch_id": batch_id,
-            "ordinal": np.array([event.ordinal for event in events]),
+            "ordinal": packed.ordinals,
             "collected_at": binary_copy.server_microseconds(self.clock.as_of),
-            "event_id": ids,
-            "occurred_at": binary_copy.to_server_instants(occurred),
-            "learner_id": np.array([users[event.learner] for event in events]),
+            "event_id": packed.ids,
+            "occurred_at": binary_copy.to_server_instants(packed.occurred),
+            "learner_id": people[packed.learner_codes],
             "trainer_id": None,
-            "course_id": np.array([courses[event.course] for event in events]),
+            "course_id": np.array([courses[course] for course in packed.courses])[packed.course_codes],
             "source_id": self.source_id,
-            "object_id": np.array([objects[event.object] for event in events]),
-            "verb_id": np.array([verbs[event.verb] for event in events]),
-            "quantity": np.array([event.quantity for event in events]),
+            "object_id": np.array([objects[iri] for iri in packed.objects])[packed.object_codes],
+            "verb_id": np.array([verbs[verb] for verb in packed.verbs])[packed.verb_codes],
+            "quantity": packed.quantity,
             "activity_date": binary_copy.to_server_dates(days),
-            "active_minute": occurred // _MINUTE,
-            "is_course_object": np.array([event.is_course_object for event in events]),
-            "is_video": np.array([event.is_video for event in events]),
-            "is_void": np.array([event.voids is not None for event in events]),
+            "active_minute": packed.occurred // _MINUTE,
+            "is_course_object": packed.is_course_object,
+            "is_video": packed.is_video,
+            "is_void": is_void,
             "is_voided": 0,
         }
-        starts = _slices(values, len(events))
-        if trained:
+        starts = _slices(values, len(packed))
+        trained = np.flatnonzero(packed.trainer_codes != NOBODY)
+        if len(trained):
             chosen = {
                 name: value[trained] if isinstance(value, np.ndarray) else value for name, value in values.items()
             }
-            chosen["trainer_id"] = np.array([users[_present(events[position].trainer)] for position in trained])
-            for position, start in zip(trained, _slices(chosen, len(trained)), strict=True):
+            chosen["trainer_id"] = people[packed.trainer_codes[trained]]
+            for position, start in zip(trained.tolist(), _slices(chosen, len(trained)), strict=True):
                 starts[position] = start
-        return [
-            start + _end(event) + len(event.payload).to_bytes(4, "big")
-            for start, event in zip(starts, events, strict=True)
-        ]
+        return starts
 
     def _columns(self, columns: EventColumns) -> PreparedColumns:
         all_days = columns.activity_dates.astype("datetime64[D]").astype(np.int64)
         days, positions = np.unique(all_days, return_inverse=True)
         midnights = {day: self.calendar.starts_at(day) for day in map(binary_copy.to_date, days.tolist())}
-        instants = np.array(
-            [round(midnight.timestamp()) * 1_000_000 for midnight in midnights.values()], dtype=np.int64
-        )
+        instants = np.array([to_microseconds(midnight) for midnight in midnights.values()], dtype=np.int64)
         verdicts = self.clock.verdicts(instants)[positions]
         users = self.dictionaries.users(columns.learners)
         objects = self.dictionaries.objects(dict(columns.objects))
@@ -241,12 +205,6 @@ def selected(columns: EventColumns, rows: NDArray[np.bool_]) -> EventColumns:
     )
 
 
-def _microseconds(events: Sequence[Event]) -> NDArray[np.int64]:
-    """Return the instants of the events. A double holds seconds of this century to a quarter of a microsecond."""
-    seconds = np.array([event.occurred_at.timestamp() for event in events], dtype=np.float64)
-    return np.rint(seconds * 1e6).astype(np.int64)
-
-
 def _weeks(days: NDArray[np.int64], on_time: NDArray[np.bool_]) -> NDArray[np.int64]:
     # 1970-01-01 was a Thursday.
     return np.where(on_time, days - (days + 3) % 7, 0)
@@ -256,27 +214,3 @@ def _slices(values: dict[str, NDArray[np.generic] | int | None], count: int) -> 
     rows = binary_copy.fixed_rows(_FIXED_COLUMNS, values, count, fields_in_row=len(RAW_COLUMNS))
     width, content = rows.dtype.itemsize, rows.tobytes()
     return [content[start : start + width] for start in range(0, len(content), width)]
-
-
-def _end(event: Event) -> bytes:
-    """Return the fields from `is_success` to `played_segments`."""
-    if event.score_scaled is None and event.video_length_seconds is None and not event.played_segments:
-        return _PLAIN_ENDS[event.is_success]
-    return b"".join(
-        (
-            _SUCCESS[event.is_success],
-            _INSTANT,
-            _numeric(event.score_scaled),
-            _numeric(event.video_length_seconds),
-            binary_copy.field(binary_copy.nummultirange(event.played_segments) if event.played_segments else None),
-        )
-    )
-
-
-def _numeric(value: Decimal | None) -> bytes:
-    return binary_copy.field(None if value is None else binary_copy.numeric(value))
-
-
-def _present(identity: bytes | None) -> bytes:
-    assert identity is not None  # callers chose events that have one
-    return identity

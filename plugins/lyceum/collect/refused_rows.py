@@ -57,16 +57,16 @@ def of_adapter(refusals: Iterable[Refusal]) -> Iterator[RefusedRow]:
 def of_events(prepared: PreparedEvents, refused: dict[int, Reason]) -> Iterator[RefusedRow]:
     """Return the rows of events that collection refused, by position."""
     for position, reason in sorted(refused.items()):
-        event = prepared.events[position]
+        payload = prepared.packed.payload(position)
         yield RefusedRow(
-            ordinal=event.ordinal,
+            ordinal=int(prepared.packed.ordinals[position]),
             reason=reason,
             detail=DETAILS[reason],
-            byte_length=len(event.payload),
-            event_id=event.event_id,
+            byte_length=len(payload),
+            event_id=prepared.packed.event_id(position),
             days=int(prepared.days[position]) or None,
-            content_hash=event.content_hash,
-            payload=event.payload,
+            content_hash=prepared.packed.content_hash(position),
+            payload=payload,
         )
 
 

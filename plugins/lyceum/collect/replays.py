@@ -17,6 +17,7 @@ import numpy as np
 from lyceum import faults, organizations
 from lyceum.collect.batches import PartitionMissingError
 from lyceum.collect.formats import PayloadReader, payload_reader
+from lyceum.collect.packing import PackedChunk, pack
 from lyceum.collect.preparation import selected
 from lyceum.collect.quarantine import SELECTED, Selection, require_selection
 from lyceum.collect.reports import BatchOutcome, Progress, ReplayReport, silent
@@ -97,7 +98,7 @@ def replay(
     return report
 
 
-def collect_refused(run: Run, entry: Input, input_id: int) -> Iterator[tuple[Chunk, BatchOutcome | None]]:
+def collect_refused(run: Run, entry: Input, input_id: int) -> Iterator[tuple[PackedChunk, BatchOutcome | None]]:
     """Take up the unresolved rows of a completed input that hold no payload, by reading that input once more.
 
     Yields each chunk that was read with what its replay did, None where it had nothing to replay.
@@ -108,9 +109,9 @@ def collect_refused(run: Run, entry: Input, input_id: int) -> Iterator[tuple[Chu
     for chunk in entry.chunks(1, run.hasher):
         rows = [row for ordinal, row in waiting.items() if chunk.first_ordinal <= ordinal <= chunk.last_ordinal]
         if rows and chunk.columns is not None:
-            yield chunk, _replay_portion(run, rows, _column_chunks(chunk))
+            yield pack(chunk), _replay_portion(run, rows, _column_chunks(chunk))
         else:
-            yield chunk, None
+            yield pack(chunk), None
 
 
 def _payload_chunks(run: Run, read: PayloadReader) -> _Build:
@@ -160,7 +161,7 @@ def _replay_once(run: Run, rows: Sequence[_Row], build: _Build) -> BatchOutcome 
         if not locked:
             return None
         chunk, by_ordinal = build(locked)
-        batch = run.prepare(chunk, input_id=None)
+        batch = run.prepare(pack(chunk), input_id=None)
         outcome = writer.write_locked(batch)
         if not outcome.events_accepted + outcome.duplicates:
             writer.connection.rollback()

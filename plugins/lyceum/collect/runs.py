@@ -19,13 +19,15 @@ from lyceum.collect.batches import BatchWriter, PartitionMissingError
 from lyceum.collect.clock import Clock
 from lyceum.collect.dictionaries import Dictionaries
 from lyceum.collect.inputs import complete_input, register_input
+from lyceum.collect.packing import PackedChunk
 from lyceum.collect.preparation import Preparation, PreparedBatch
+from lyceum.collect.reading import read_chunks
 from lyceum.collect.reports import BatchOutcome, CollectReport, InputFailure, InputReport, Progress
 from lyceum.database import Connection, ConnectionTarget
 from lyceum.errors import ConfigurationError
 from lyceum.identity import OrganizationHasher
 from lyceum.organizations import Format, Organization, Source
-from lyceum.records import Chunk, Input
+from lyceum.records import Input
 from lyceum.settings import Settings
 
 _LOG = logging.getLogger("lyceum.collect")
@@ -52,7 +54,7 @@ class Run:
     writer: BatchWriter
     ready_weeks: set[date] = field(default_factory=set)
 
-    def prepare(self, chunk: Chunk, input_id: int | None) -> PreparedBatch:
+    def prepare(self, chunk: PackedChunk, input_id: int | None) -> PreparedBatch:
         """Return the chunk as a batch whose names are resolved and whose partitions exist."""
         row = self.names.execute("select nextval(pg_get_serial_sequence('ops.batches', 'batch_id'))").fetchone()
         assert row is not None
@@ -64,6 +66,11 @@ class Run:
             self.ready_weeks.update(new)
         faults.reach("collect.partitions_ensured")
         return batch
+
+    @property
+    def sockets(self) -> list[int]:
+        """The connections' files, which belong to this process alone."""
+        return [connection.fileno() for connection in (self.names, self.maintenance, self.writer.connection)]
 
     def write(self, batch: PreparedBatch) -> BatchOutcome | None:
         """Commit the batch, making a partition anew that was dropped in between."""
@@ -229,7 +236,14 @@ class Collector:
             return
         last: PreparedBatch | None = None
         try:
-            for chunk in entry.chunks(registered.next_ordinal, run.hasher):
+            chunks = read_chunks(
+                entry,
+                registered.next_ordinal,
+                run.hasher,
+                before_fork=self._wait,
+                inherited_files=run.sockets,
+            )
+            for chunk in chunks:
                 if last is not None:
                     last.is_last.set_result(False)
                     last = None
@@ -271,9 +285,8 @@ class Collector:
             report.add(outcome)
         self._progress(done, self._total, self._unit)
 
-    def _done(self, entry: Input, chunk: Chunk) -> int:
-        position = chunk.last_ordinal if chunk.position is None else chunk.position
-        return self._finished + min(position, entry.progress_total)
+    def _done(self, entry: Input, chunk: PackedChunk) -> int:
+        return self._finished + min(chunk.position, entry.progress_total)
 
 
 def _restorer(settings: Settings, maintenance: Connection, tenant: Organization) -> Callable[[Connection, date], None]:

@@ -11,6 +11,7 @@ import pytest
 from psycopg.types.multirange import Multirange
 from psycopg.types.range import Range
 
+from lyceum.collect.packing import pack
 from lyceum.collect.runs import open_run
 from lyceum.errors import ConfigurationError, InputError
 from lyceum.records import Chunk, Input
@@ -372,7 +373,7 @@ def test_a_partition_that_was_dropped_in_between_is_made_again(tenant: Tenant) -
             "values (%s, %s, '', '', 0, %s)",
             [run.organization.organization_id, run.source.source_id, AS_OF],
         )
-        batch = run.prepare(Chunk(1, 2, events=chunk.events), 1)
+        batch = run.prepare(pack(Chunk(1, 2, events=chunk.events)), 1)
         run.names.execute("drop table partitions.event_keys_p2024w19, partitions.event_keys_p2024w20")
         run.names.execute("drop table partitions.raw_data_collection_p20240515")
         batch.is_last.set_result(True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -74,6 +75,7 @@ def _input(path: Path, name: str) -> Input:
         byte_length=version.byte_length,
         chunks=partial(_chunks, path, version),
         progress_total=version.byte_length,
+        chunks_in_parts=partial(_chunks, path, version),
     )
 
 
@@ -82,14 +84,18 @@ def _version(file: int) -> _Version:
     return _Version(status.st_size, status.st_mtime_ns, status.st_ino)
 
 
-def _chunks(path: Path, version: _Version, next_ordinal: int, hasher: IdentityHasher) -> Iterator[Chunk]:
+def _chunks(
+    path: Path, version: _Version, next_ordinal: int, hasher: IdentityHasher, part: int = 0, parts: int = 1
+) -> Iterator[Chunk]:
+    turns = itertools.cycle(range(parts))
     try:
         with path.open("rb", buffering=0) as stream:
             _require_unchanged(path, version, stream.fileno())
             reader = StatementReader(hasher)
             for first_ordinal, records in in_chunks(split(read_blocks(stream))):
                 if first_ordinal >= next_ordinal:
-                    yield _chunk(reader, first_ordinal, records)
+                    if next(turns) == part:
+                        yield _chunk(reader, first_ordinal, records, stream.tell())
                 elif first_ordinal + len(records) > next_ordinal:
                     raise InputError(
                         f"Record {next_ordinal} of {path} does not begin a chunk; the one around it begins with "
@@ -127,7 +133,7 @@ def in_chunks(
         yield first_ordinal, chunk
 
 
-def _chunk(reader: StatementReader, first_ordinal: int, records: list[Record]) -> Chunk:
+def _chunk(reader: StatementReader, first_ordinal: int, records: list[Record], position: int) -> Chunk:
     events: list[Event] = []
     refusals: list[Refusal] = []
     for ordinal, record in enumerate(records, first_ordinal):
@@ -141,6 +147,7 @@ def _chunk(reader: StatementReader, first_ordinal: int, records: list[Record]) -
         last_ordinal=first_ordinal + len(records) - 1,
         events=events,
         refusals=refusals,
+        position=position,
     )
 
 

@@ -8,6 +8,7 @@ import json
 import os
 import tracemalloc
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -227,5 +228,5 @@ def test_the_statements_of_a_real_course_are_all_events(tmp_path: Path) -> None:
         assert account["name"].encode() not in event.payload
         assert event.learner == hash_of(f"account:{account['homePage']} {account['name']}")
     array = chunks_of(tmp_path / "array", b"[" + b",\n".join(lines) + b"]")
-    assert array == [chunk]
+    assert [replace(read, position=chunk.position) for read in array] == [chunk]
     assert isinstance(chunk.events[0], Event)

@@ -15,6 +15,7 @@ from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
+from uuid import UUID
 
 import click
 
@@ -101,7 +102,7 @@ def plain(value: object) -> object:
         return [plain(item) for item in value]
     if isinstance(value, (datetime, date)):
         return value.isoformat()
-    if isinstance(value, (Decimal, Path)):
+    if isinstance(value, (Decimal, Path, UUID)):
         return str(value)
     if isinstance(value, bytes):
         return value.hex()

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 
+from lyceum.analytics.models import ensure_models_prepared
 from lyceum.database import (
     ConnectionTarget,
     EmbeddedServer,
@@ -96,6 +97,9 @@ def start(settings: Settings, narrator: Narrator, *, is_database_only: bool = Fa
         prepared = None if is_database_only else background.submit(services.prepare, found)
         step.detail("migrating the warehouse and Airflow's database" if prepared else "migrating the warehouse")
         report = migrate(found, settings)
+        if prepared is not None:
+            # The first build would do this; here it costs nothing, because one core of two would only wait.
+            ensure_models_prepared(found, settings)
         is_fresh = prepared.result() if prepared else False
         step.detail(_told(report, is_airflow_migrated=is_fresh))
     if is_database_only:

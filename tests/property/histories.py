@@ -99,6 +99,8 @@ def moments(calendar: Calendar, now: datetime, days_back: int) -> st.SearchStrat
     )
 
 
+_numbers = st.integers(0, 2**48)
+
 _verb = {
     "experienced": ADL + "experienced",
     "interacted": ADL + "interacted",
@@ -231,8 +233,8 @@ def sittings(draw: st.DrawFn, calendar: Calendar, now: datetime, days_back: int)
     learner = draw(st.sampled_from(LEARNERS))
     placement = draw(_placements())
     told = []
-    for activity in draw(st.lists(_activities, min_size=1, max_size=5)):
-        event_id = str(uuid.UUID(int=draw(st.integers(0, 2**128 - 1)), version=4))
+    for activity in draw(st.lists(_activities, min_size=1, max_size=6)):
+        event_id = str(uuid.UUID(int=draw(_numbers) << 32, version=4))
         context = activity.get("context", {}) | ({"contextActivities": placement} if placement else {})
         if draw(st.integers(0, 4)) == 0:
             context["instructor"] = TEACHER
@@ -248,7 +250,7 @@ def voids(target_ids: Sequence[str], instants: st.SearchStrategy[datetime]) -> s
     """A statement that voids one of the targets, or one that nobody has told."""
 
     def tell(number: int, target: str, at: datetime) -> Told:
-        event_id = str(uuid.UUID(int=number, version=4))
+        event_id = str(uuid.UUID(int=number << 32, version=4))
         statement = {
             "id": event_id,
             "actor": TEACHER,
@@ -258,9 +260,9 @@ def voids(target_ids: Sequence[str], instants: st.SearchStrategy[datetime]) -> s
         }
         return Told(event_id, at, encode(statement))
 
-    unknown = st.integers(0, 2**128 - 1).map(lambda number: str(uuid.UUID(int=number, version=4)))
+    unknown = _numbers.map(lambda number: str(uuid.UUID(int=number << 32, version=4)))
     targets = st.sampled_from(target_ids) | unknown if target_ids else unknown
-    return st.builds(tell, st.integers(0, 2**128 - 1), targets, instants)
+    return st.builds(tell, _numbers, targets, instants)
 
 
 UNUSABLE: tuple[tuple[str, Any], ...] = (

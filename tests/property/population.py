@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from oracle.statements import identity
+
 ADL = "http://adlnet.gov/expapi/verbs/"
 TIN_CAN = "http://id.tincanapi.com/verb/"
 VIDEO = "https://w3id.org/xapi/video/"
@@ -25,7 +27,9 @@ LEARNERS: tuple[dict[str, Any], ...] = (
     {"mbox_sha1sum": "6954b8e0a1d9c12a4d1d6e9b21a7b6a1a3e5c7f9"},
 )
 TEACHER: dict[str, Any] = {"mbox": "mailto:teacher@example.org"}
-TEACHER_IDENTIFIER = "mbox:mailto:teacher@example.org"
+TEACHER_IDENTIFIER = str(identity(TEACHER))
+
+IDENTIFIERS = tuple(str(identity(person)) for person in (*LEARNERS, TEACHER))
 
 COURSE_TYPE = {"type": ADL.replace("verbs/", "activities/course")}
 VIDEO_TYPE = {"type": VIDEO + "activity-type/video"}

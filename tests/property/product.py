@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from lyceum import organizations
-from lyceum.analytics import build as analytics_build
+from lyceum.analytics import build as steps
 from lyceum.collect import collect_paths, replay
 from lyceum.database import Connection
 from lyceum.identity import organization_hasher, resolve_users
 from lyceum.records import Reason
 from oracle.figures import ALL_COURSES, Key, Row, Scope
+from property.population import IDENTIFIERS
 from property.spelling import File
 from warehouse import Warehouse
 
@@ -38,7 +39,7 @@ class Counts:
 class Product:
     """One warehouse with its organizations. `identifiers` are all people that deliveries can name."""
 
-    def __init__(self, lent: Warehouse, identifiers: Sequence[str]) -> None:
+    def __init__(self, lent: Warehouse, identifiers: Sequence[str] = IDENTIFIERS) -> None:
         self._lent = lent
         self._identifiers = identifiers
         self._ids: dict[str, int] = {}
@@ -66,11 +67,7 @@ class Product:
 
     def deliver(self, slug: str, files: Sequence[File], as_of: datetime, *, is_history: bool) -> Counts:
         """Write the files into a folder and collect it."""
-        inbox = self._lent.settings.home / "inbox" / str(next(self._inboxes))
-        inbox.mkdir(parents=True)
-        for file in files:
-            (inbox / file.name).write_bytes(file.content)
-        return self.collect(slug, [inbox], as_of, is_history=is_history)
+        return self.collect(slug, [self._write(files)], as_of, is_history=is_history)
 
     def collect(self, slug: str, paths: Sequence[Path], as_of: datetime, *, is_history: bool = False) -> Counts:
         """Collect xAPI files."""
@@ -95,7 +92,24 @@ class Product:
 
     def build(self, as_of: datetime) -> None:
         """Build, publish and seal."""
-        analytics_build.build(self._lent.target, self._lent.settings, as_of, "property")
+        steps.build(self._lent.target, self._lent.settings, as_of, "property")
+
+    def build_in_steps(self, as_of: datetime, interrupt: Callable[[str], None]) -> None:
+        """Build and publish step by step, without the seal; `interrupt` is called before each step."""
+        target, settings = self._lent.target, self._lent.settings
+        begun = steps.begin(target, settings, as_of, "property")
+        if not steps.has_work(target, begun.build_id):
+            steps.finish_without_work(target, begun.build_id)
+            return
+        interrupt("audit_raw")
+        steps.audit_raw(target, settings, begun.build_id)
+        for layer in steps.LAYERS:
+            interrupt(layer)
+            steps.build_layer(target, settings, begun.build_id, layer)
+        interrupt("audit_candidates")
+        steps.audit_candidates(target, settings, begun.build_id)
+        interrupt("publish")
+        steps.publish_candidates(target, begun.build_id)
 
     # What is in the database
 
@@ -198,6 +212,13 @@ class Product:
                 "select * from stage_two.organization_analytics where organization_id = %(organization)s", slug
             )
         }
+
+    def _write(self, files: Sequence[File]) -> Path:
+        inbox = self._lent.settings.home / "inbox" / str(next(self._inboxes))
+        inbox.mkdir(parents=True)
+        for file in files:
+            (inbox / file.name).write_bytes(file.content)
+        return inbox
 
     def _people(self, slug: str) -> dict[int, str]:
         """The identity seam serves the mapping alone: hash → user."""

@@ -21,6 +21,7 @@ from lyceum import faults, partitions
 from lyceum.collect import binary_copy, refused_rows, voids
 from lyceum.collect.columns import pack_event_columns
 from lyceum.collect.judgement import Judge, Judgement, by_clock_and_week
+from lyceum.collect.known_ids import KnownIds
 from lyceum.collect.ledger import Ledger
 from lyceum.collect.preparation import PreparedBatch, PreparedColumns, PreparedEvents, selected
 from lyceum.collect.reports import BatchOutcome
@@ -74,6 +75,7 @@ class BatchWriter:
     as_of: datetime
     is_history: bool
     run_id: str
+    known_ids: KnownIds
 
     def write(self, batch: PreparedBatch) -> BatchOutcome | None:
         """Commit the batch and return what it did; None when another run has collected it already.
@@ -89,6 +91,7 @@ class BatchWriter:
                 outcome = self.write_locked(batch)
         if outcome is not None:
             faults.reach("collect.batch_committed")
+            self.known_ids.committed()
             self._log(batch, outcome)
         return outcome
 
@@ -109,7 +112,7 @@ class BatchWriter:
         weeks, has_tombstones = self._plan_weeks(batch.weeks)
         self._open_weeks(weeks.plan, batch)
         for week in weeks.plan.restoring:
-            self.restore_week(self.connection, week)
+            self._restore(week)
         faults.reach("collect.weeks_restored")
         restored = list(weeks.plan.restoring)
         used = np.zeros(0, dtype=np.int64)
@@ -179,17 +182,26 @@ class BatchWriter:
         open_before = frozenset(week for week, state in states.items() if state == "open")
         return _Weeks(open_before, plan), len(states) < len(rows)
 
+    def _restore(self, week: date) -> None:
+        self.restore_week(self.connection, week)
+        self.known_ids.forget()
+
     def _judge(self, prepared: PreparedEvents, weeks: _Weeks, has_tombstones: bool, restored: list[date]) -> Judgement:
         def reopen(week: date) -> bool:
             if not self.is_history:
                 return False
             if week not in restored:
-                self.restore_week(self.connection, week)
+                self._restore(week)
                 restored.append(week)
             return True
 
         judge = Judge(
-            self.connection, Ledger(self.connection, self.organization_id), weeks.live, has_tombstones, reopen
+            connection=self.connection,
+            ledger=Ledger(self.connection, self.organization_id),
+            known_ids=self.known_ids,
+            live_weeks=weeks.live,
+            has_tombstones=has_tombstones,
+            reopen=reopen,
         )
         return judge.judge(prepared, weeks.plan.taking)
 
@@ -229,6 +241,7 @@ class BatchWriter:
         packed = prepared.packed
         ledger = Ledger(self.connection, self.organization_id)
         ledger.add(packed.ids[positions], prepared.days[positions], packed.content_hashes[positions], batch.batch_id)
+        self.known_ids.add(packed.ids[positions])
         faults.reach("collect.keys_written")
         rows = prepared.rows(positions.tolist())
         if rows:

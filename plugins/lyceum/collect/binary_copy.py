@@ -7,13 +7,14 @@ sources for the values. Every field is a 32-bit length and the value, or the len
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Context, Decimal
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+from psycopg.abc import Buffer
 
 from lyceum.local_calendar import to_microseconds
 
@@ -30,6 +31,7 @@ _POSITIVE, _NEGATIVE = 0x0000, 0x4000
 _MAXIMUM_SCALE = 16_383
 _RANGE_FLAGS = b"\x02"  # lower bound inclusive, upper bound exclusive, both finite
 
+_READ_BYTES = 1 << 20
 _FIXED_TYPES = {
     "int8": ">i8",
     "int4": ">i4",
@@ -163,6 +165,32 @@ def fixed_rows(
         if value is not None:
             rows[name] = value
     return rows
+
+
+def read_fixed_rows(blocks: Iterable[Buffer], columns: Sequence[tuple[str, str]]) -> Iterator[NDArray[np.void]]:
+    """Yield the rows of a COPY TO of columns of fixed width without nulls, as arrays with a field for each column."""
+    layout = np.dtype(
+        [
+            ("fields", ">i2"),
+            *(part for name, kind in columns for part in ((f"{name} length", ">i4"), (name, _FIXED_TYPES[kind]))),
+        ]
+    )
+    pending = bytearray()
+    has_header = False
+    for block in blocks:
+        pending += block
+        if not has_header:
+            if len(pending) < len(HEADER):
+                continue
+            del pending[: len(HEADER)]
+            has_header = True
+        # The trailer is shorter than a row.
+        count = len(pending) // layout.itemsize
+        if count * layout.itemsize >= _READ_BYTES:
+            yield np.frombuffer(bytes(pending[: count * layout.itemsize]), dtype=layout)
+            del pending[: count * layout.itemsize]
+    count = len(pending) // layout.itemsize
+    yield np.frombuffer(bytes(pending[: count * layout.itemsize]), dtype=layout)
 
 
 def uuid_array(values: NDArray[np.void]) -> bytes:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from lyceum.collect import voids
 from lyceum.collect.clock import ON_TIME, REASONS
+from lyceum.collect.known_ids import KnownIds
 from lyceum.collect.ledger import Ledger
 from lyceum.collect.preparation import PreparedEvents
 from lyceum.database import Connection
@@ -58,6 +59,7 @@ class Judge:
 
     connection: Connection
     ledger: Ledger
+    known_ids: KnownIds
     live_weeks: frozenset[date]
     has_tombstones: bool
     reopen: Callable[[date], bool]
@@ -76,6 +78,8 @@ class Judge:
 
     def _against_ledger(self, prepared: PreparedEvents, judgement: Judgement) -> None:
         candidates = np.flatnonzero(judgement.accepted)
+        ids = prepared.packed.ids[candidates]
+        candidates = candidates[self.known_ids.may_be_known(self.connection, ids, self.live_weeks)]
         for index, key in self.ledger.look_up(prepared.packed.ids[candidates], self.live_weeks).items():
             position = int(candidates[index])
             judgement.accepted[position] = False

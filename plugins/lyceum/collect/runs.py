@@ -19,6 +19,7 @@ from lyceum.collect.batches import BatchWriter, PartitionMissingError
 from lyceum.collect.clock import Clock
 from lyceum.collect.dictionaries import Dictionaries
 from lyceum.collect.inputs import complete_input, register_input
+from lyceum.collect.known_ids import KnownIds
 from lyceum.collect.packing import PackedChunk
 from lyceum.collect.preparation import Preparation, PreparedBatch
 from lyceum.collect.reading import read_chunks
@@ -156,6 +157,7 @@ def open_run(
                 as_of=as_of,
                 is_history=is_history,
                 run_id=run_id,
+                known_ids=KnownIds(tenant.organization_id),
             ),
         )
         run.ensure_partitions(names)

@@ -21,7 +21,7 @@ _MAILTO = "mailto:"
 # Possessive, and never from within a run of these characters: linear in the length of any text.
 _EMAIL = re.compile(r"(?<![\w.!#$%&'*+^`~-])(?:mailto:)?+[\w.!#$%&'*+^`~-]++@[\w-]++(?:\.[\w-]++)++", re.IGNORECASE)
 _IDENTIFIERS: Final = frozenset({"mbox", "mbox_sha1sum", "openid", "account"})
-_AGENT_TYPES: Final = frozenset({"Agent", "Group"})
+_PERSON_TYPES: Final = ("Agent", "Group")
 _PERSONAL: Final = frozenset(
     {
         "name", "firstname", "first_name", "lastname", "last_name", "givenname", "given_name", "familyname", "family_name",
@@ -76,7 +76,7 @@ class Pseudonymizer:
 
     def hash_of(self, agent: Agent) -> bytes | None:
         """Return the keyed hash of an agent or group, None where it is anonymous. Raises `Problem` as `identifier_of`."""
-        if agent.objectType is not None and agent.objectType not in _AGENT_TYPES:
+        if agent.objectType is not None and agent.objectType not in _PERSON_TYPES:
             raise Problem("invalid", "The objectType of a person is neither Agent nor Group.")
         identifier = identifier_of(agent)
         if identifier is None:
@@ -141,7 +141,7 @@ class Pseudonymizer:
         if hash_ is None:
             return self._clean_mapping({key: value for key, value in mapping.items() if key not in _IDENTIFIERS})
         cleaned: dict[str, Any] = {"account": {"homePage": IDENTITY_HOME_PAGE, "name": hash_.hex()}}
-        if mapping.get("objectType") in ("Agent", "Group"):
+        if mapping.get("objectType") in _PERSON_TYPES:
             cleaned["objectType"] = mapping["objectType"]
         return cleaned
 
@@ -158,12 +158,13 @@ class Pseudonymizer:
             return [self._without_people(item) for item in value]
         if not isinstance(value, dict):
             return value
+        kind = value.get("objectType")
+        if not _IDENTIFIERS.isdisjoint(value) or kind in _PERSON_TYPES:
+            return {"objectType": kind} if kind in _PERSON_TYPES else {}
         return {
             self._without_people(key): self._without_people(item)
             for key, item in value.items()
-            if key not in _IDENTIFIERS
-            and key not in _PEOPLE
-            and not (isinstance(item, str) and key.lower() in _PERSONAL)
+            if key not in _PEOPLE and not (isinstance(item, str) and key.lower() in _PERSONAL)
         }
 
 

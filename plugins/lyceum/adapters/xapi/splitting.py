@@ -317,7 +317,7 @@ class _Documents:
         key = self._key = self._offset + self._place
         self._pass_over()
         self._key = None
-        return self._buffer[max(key - self._offset, 0) : self._place] == expected and key >= self._offset
+        return self._buffer[max(key - self._offset, 0) : self._place] == expected
 
     def _value(self) -> Record:
         """Return the value that begins here: an object or array by its brackets, a text, or a run of other characters."""

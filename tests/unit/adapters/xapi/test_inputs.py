@@ -71,14 +71,26 @@ def test_what_is_missing_or_no_file_is_an_error(tmp_path: Path) -> None:
         open_inputs(tmp_path / "pipe")
 
 
-def test_a_file_that_changes_after_its_fingerprint_is_an_error_and_never_half_an_input(tmp_path: Path) -> None:
+def test_a_file_that_changes_after_its_fingerprint_is_an_error_before_its_first_chunk(tmp_path: Path) -> None:
     path = tmp_path / "growing"
     path.write_bytes(LINES)
     (one,) = open_inputs(path)
     with path.open("ab") as stream:
         stream.write(LINES)
     with pytest.raises(InputError, match="has changed"):
-        list(one.chunks(1, Hasher()))
+        next(one.chunks(1, Hasher()))
+
+
+def test_a_file_that_changes_while_it_is_read_is_an_error(tmp_path: Path, small_chunks: int) -> None:
+    path = tmp_path / "growing"
+    path.write_bytes(LINES)
+    (one,) = open_inputs(path)
+    chunks = one.chunks(1, Hasher())
+    next(chunks)
+    with path.open("ab") as stream:
+        stream.write(LINES)
+    with pytest.raises(InputError, match="has changed"):
+        list(chunks)
 
 
 @pytest.mark.parametrize("next_ordinal", [1, 8, 15, 36])

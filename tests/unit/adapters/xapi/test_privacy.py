@@ -25,7 +25,7 @@ ADDRESS = "Jane.Roe@secret.example.org"
 
 
 def person(number: int, kind: str = "Agent") -> dict[str, Any]:
-    return {"objectType": kind, "name": "Jane Roe", **PEOPLE[number % len(PEOPLE)]}
+    return {"objectType": kind, "name": "Jane Roe", "note": "Jane", **PEOPLE[number % len(PEOPLE)]}
 
 
 def group(number: int) -> dict[str, Any]:
@@ -149,3 +149,11 @@ def test_two_organizations_have_unrelated_pseudonyms_and_share_no_cache() -> Non
 def test_a_long_text_full_of_near_addresses_takes_no_long_time() -> None:
     text = "a" * 1_500_000 + "@" + ".a" * 500_000 + "@@" + "a@" * 500_000
     assert event_of(statement(result={"response": text}))
+
+
+@pytest.mark.parametrize("misfit", ["Jane Roe", ["Jane Roe"], {"note": "Jane Roe"}, {"full": {"first": "Jane"}}])
+@pytest.mark.parametrize("place", ["instructor", "team"])
+def test_a_person_of_the_wrong_shape_is_left_out_of_the_payload_of_a_refusal(place: str, misfit: Any) -> None:
+    refusal = outcome_of(statement(timestamp="now", context={place: misfit}, actor=misfit, authority=misfit))
+    assert refusal.payload is not None
+    assert_nobody_is_in(repr(refusal))

@@ -228,6 +228,21 @@ def test_the_character_that_postgresql_cannot_store_is_refused_anywhere_and_repl
     assert b"\\u0000" not in refusal.payload
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"authority": {"name": "?"}},
+        {"unknown": "?"},
+        {"object": {"id": "o", "unknown": "?"}},
+        {"actor": {**agent(), "name": "?"}},
+        {"result": {"response": "?"}},
+        {"stored": "?"},
+    ],
+)
+def test_bytes_that_are_not_utf_8_are_malformed_anywhere_in_a_statement(changes: dict[str, Any]) -> None:
+    assert refusal_of(encode(statement(**changes)).replace(b"?", b"\xff")).reason == "malformed"
+
+
 def test_an_escaped_backslash_before_u0000_is_text() -> None:
     event = event_of(statement(result={"response": "\\u0000"}))
     assert json.loads(event.payload)["result"]["response"] == "\\u0000"

@@ -185,6 +185,10 @@ def test_superfluous_and_missing_commas_cost_nothing() -> None:
         assert split_all(content % (one, two)) == [one, two]
 
 
+def test_a_number_before_a_missing_comma_keeps_its_digits() -> None:
+    assert split_all(b'[{"a":1},12 {"a":2}]') == [b'{"a":1}', b"12", b'{"a":2}']
+
+
 @pytest.mark.parametrize("content", [b"", b" \n\t ", b"\xef\xbb\xbf", b"[]", b"[ ]\n", b'{"statements": []}', b"\n\n"])
 def test_an_input_without_records_gives_none(content: bytes) -> None:
     assert split_all(content) == split_all(content, 1) == []

@@ -145,6 +145,9 @@ class Input:
     chunks_in_parts: Callable[[int, IdentityHasher, int, int], Iterator[Chunk]] | None = None
     """`chunks_in_parts(next_ordinal, hasher, part, parts)` yields of those chunks every `parts`-th, from number `part` on, so
     that several processes can share the work. None where one process does as well."""
+    has_event_ids: bool = True
+    """Whether its records carry ids of their own. If not, they are told apart by the input alone, and an input of the same
+    name with other content is refused once this one is collected."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,7 @@ def collect(
     """
     from lyceum.cli.progress import progress
     from lyceum.collect import collect_paths
+    from lyceum.errors import InputError
 
     instant = as_of or invocation.clock()
     with progress(invocation, "Collecting") as tell:
@@ -76,8 +77,11 @@ def collect(
         "events_voided": report.events_voided,
         "quarantined": dict(report.quarantined),
         "weeks_restored": sorted(report.weeks_restored),
+        "failures": [failure.message for failure in report.failures],
     }
     invocation.result(counts, lambda console: _show(console, report))
+    if report.failures:
+        raise InputError("\n".join(failure.message for failure in report.failures))
 
 
 def _show(console: Console, report: CollectReport) -> None:

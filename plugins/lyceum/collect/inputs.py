@@ -7,7 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from lyceum.database import Connection
+from lyceum.errors import InputError
 from lyceum.records import Input
+
+
+class ChangedInputError(InputError):
+    """An input whose records have no ids was collected before with other content; it is refused as a whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,21 +27,31 @@ class RegisteredInput:
 def register_input(
     connection: Connection, organization_id: int, source_id: int, entry: Input, as_of: datetime
 ) -> RegisteredInput:
-    """Return the input of this fingerprint, adding it when it is new. `connection` is in autocommit mode."""
+    """Return the input of this fingerprint, adding it when it is new. `connection` is in autocommit mode.
+
+    Raises `ChangedInputError` when its records have no ids and an input of this name was collected with other content.
+    """
     known = _find(connection, organization_id, entry.fingerprint)
     if known is not None:
         return known
     # A second process may add it between the two statements; then its row is the one.
     connection.execute(
         """
-        insert into ops.inputs (organization_id, source_id, fingerprint, name, byte_length, first_seen_at)
-        values (%s, %s, %s, %s, %s, %s)
-        on conflict (organization_id, fingerprint) do nothing
+        insert into ops.inputs (
+            organization_id, source_id, fingerprint, name, byte_length, first_seen_at, has_event_ids
+        )
+        values (%s, %s, %s, %s, %s, %s, %s)
+        on conflict do nothing
         """,
-        [organization_id, source_id, entry.fingerprint, entry.name, entry.byte_length, as_of],
+        [organization_id, source_id, entry.fingerprint, entry.name, entry.byte_length, as_of, entry.has_event_ids],
     )
     added = _find(connection, organization_id, entry.fingerprint)
-    assert added is not None  # inputs are never deleted
+    if added is None:
+        raise ChangedInputError(
+            f"{entry.name} was collected before, with other content. Its records have no ids, so what is new in it cannot be "
+            "told from what is there, and nothing of it was collected. Expected the same content, or a presentation that "
+            "was never collected; collect a corrected one into another organization."
+        )
     return added
 
 

@@ -18,14 +18,14 @@ from lyceum.collect import parameters
 from lyceum.collect.batches import BatchWriter, PartitionMissingError
 from lyceum.collect.clock import Clock
 from lyceum.collect.dictionaries import Dictionaries
-from lyceum.collect.inputs import complete_input, register_input
+from lyceum.collect.inputs import ChangedInputError, complete_input, register_input
 from lyceum.collect.known_ids import KnownIds
 from lyceum.collect.packing import PackedChunk
 from lyceum.collect.preparation import Preparation, PreparedBatch
 from lyceum.collect.reading import read_chunks
 from lyceum.collect.reports import BatchOutcome, CollectReport, InputFailure, InputReport, Progress
 from lyceum.database import Connection, ConnectionTarget
-from lyceum.errors import ConfigurationError
+from lyceum.errors import ConfigurationError, InputError
 from lyceum.identity import OrganizationHasher
 from lyceum.organizations import Format, Organization, Source
 from lyceum.records import Input
@@ -88,6 +88,18 @@ class Run:
         partitions.ensure_for_dates(connection, "stage_one.raw_data_collection", today)
         partitions.ensure_for_dates(connection, "stage_one.quarantine", today)
         partitions.ensure_for_dates(connection, "stage_one.event_keys", self._weeks_taking(set(weeks)))
+
+    def require_open_weeks(self, entry: Input, batch: PreparedBatch) -> None:
+        """Refuse an input of days alone whose first batch would go to quarantine as a whole, where nothing could replay it.
+
+        Raises `InputError` before anything of it is written.
+        """
+        if batch.columns is None or not batch.weeks or self._weeks_taking(batch.weeks):
+            return
+        raise InputError(
+            f"{entry.name} begins in weeks that are closed at {self.as_of.isoformat()}, from {min(batch.weeks)} to "
+            f"{max(batch.weeks)}: its records would all be refused, and nothing of it was collected. Load it with --history."
+        )
 
     def _weeks_taking(self, weeks: set[date]) -> set[date]:
         """Return the weeks without those that are closed for this run: a late or false date must not make partitions."""
@@ -177,6 +189,7 @@ class Collector:
         self._total = 0
         self._finished = 0
         self._reports: list[InputReport] = []
+        self._failures: list[InputFailure] = []
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="lyceum-collect")
         self._running: Future[None] | None = None
 
@@ -198,15 +211,25 @@ class Collector:
         self._total += sum(entry.progress_total for entry in inputs)
         for entry in inputs:
             report = InputReport(entry.name)
-            self._reports.append(report)
-            self._collect(entry, report)
+            try:
+                self._collect(entry, report)
+            except ChangedInputError as error:
+                # A refused input costs nothing but itself.
+                self._failures.append(InputFailure(entry.name, str(error)))
+            else:
+                self._reports.append(report)
             self._finished += entry.progress_total
 
     def report(self, *, failures: Sequence[InputFailure] = (), deliveries_known: int = 0) -> CollectReport:
         """Return what was done, and log it."""
         run = self.run
         report = CollectReport(
-            run.organization.slug, run.source.name, run.as_of, tuple(self._reports), failures, deliveries_known
+            run.organization.slug,
+            run.source.name,
+            run.as_of,
+            tuple(self._reports),
+            (*failures, *self._failures),
+            deliveries_known,
         )
         _LOG.info(
             "source collected",
@@ -250,6 +273,8 @@ class Collector:
                     last.is_last.set_result(False)
                     last = None
                 batch = run.prepare(chunk, registered.input_id)
+                if batch.first_ordinal == 1:
+                    run.require_open_weeks(entry, batch)
                 self._submit(batch, report, self._done(entry, chunk))
                 last = batch
         except BaseException:

@@ -174,6 +174,7 @@ def _placed_inputs(catalogue: Catalogue, strands: _Strands, used_sites: UsedSite
                 byte_length=strand.byte_length,
                 chunks=partial(_chunks, strand, series, presentation, fingerprint[:8]),
                 progress_total=strand.records,
+                has_event_ids=False,
             )
 
 

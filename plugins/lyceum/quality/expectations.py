@@ -6,13 +6,14 @@ import json
 import logging
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from time import perf_counter
 from typing import Any, TypeAlias
 
 from lyceum.database import Connection
 from lyceum.errors import AuditError
 from lyceum.quality.profiles import Profile, offending_keys, profile
-from lyceum.quality.running_build import require_running
+from lyceum.quality.running_build import audited_batches, require_running
 from lyceum.quality.suites import Expectation, Severity, Suite, SuiteName, read_suite
 from lyceum.settings import Settings
 
@@ -96,23 +97,29 @@ def audit(connection: Connection, settings: Settings, suite: SuiteName, build_id
     began = perf_counter()
     checked = read_suite(settings.expectations, suite)
     folder = settings.queries / "audits" / suite
-    found = profile(connection, folder, checked)
-    outcomes = []
-    for expectation, offenders in zip(checked.expectations, _judge(checked, found), strict=True):
-        keys = offending_keys(connection, folder, expectation.relation, expectation.column) if offenders else []
-        outcomes.append(
-            ExpectationOutcome(
-                expectation=expectation.name,
-                severity=expectation.severity,
-                is_success=not offenders,
-                expected=_expected(expectation),
-                found=offenders,
-                keys=tuple(keys),
-                why=expectation.why,
-                remedy=expectation.remedy,
-            )
-        )
+    with audited_batches(connection, settings):
+        found = profile(connection, folder, checked)
+        outcomes = [
+            _outcome(connection, folder, expectation, offenders)
+            for expectation, offenders in zip(checked.expectations, _judge(checked, found), strict=True)
+        ]
     return SuiteResult(suite, build_id, tuple(outcomes), round(perf_counter() - began, 3))
+
+
+def _outcome(
+    connection: Connection, folder: Path, expectation: Expectation, offenders: _Offenders
+) -> ExpectationOutcome:
+    keys = offending_keys(connection, folder, expectation.relation, expectation.column) if offenders else []
+    return ExpectationOutcome(
+        expectation=expectation.name,
+        severity=expectation.severity,
+        is_success=not offenders,
+        expected=_expected(expectation),
+        found=offenders,
+        keys=tuple(keys),
+        why=expectation.why,
+        remedy=expectation.remedy,
+    )
 
 
 def _judge(suite: Suite, found: Profile) -> list[_Offenders]:

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 from psycopg import sql
 
 from lyceum.database import Connection
-from lyceum.errors import ConfigurationError
+from lyceum.quality.queries import read_query
 from lyceum.quality.suites import Suite
 
 Profile: TypeAlias = dict[int, dict[str, float | int | None]]
@@ -31,9 +31,9 @@ def profile(connection: Connection, folder: Path, suite: Suite) -> Profile:
         columns = suite.columns(relation)
         rows = folder / f"{relation}.rows.sql"
         values = (
-            _counts(connection, _read(rows), columns)
+            _counts(connection, read_query(rows), columns)
             if rows.exists()
-            else _measures(connection, _read(folder / f"{relation}.measures.sql"), columns)
+            else _measures(connection, read_query(folder / f"{relation}.measures.sql"), columns)
         )
         for organization_id, numbers in values.items():
             found[organization_id].update(
@@ -49,7 +49,7 @@ def offending_keys(connection: Connection, folder: Path, relation: str, column: 
         return []
     statement = sql.SQL("select to_jsonb(audited) from ({rows}) as audited where audited.{column} limit {size}")
     found = connection.execute(
-        statement.format(rows=_read(rows), column=sql.Identifier(column), size=sql.Literal(SAMPLE_SIZE))
+        statement.format(rows=read_query(rows), column=sql.Identifier(column), size=sql.Literal(SAMPLE_SIZE))
     ).fetchall()
     keys = [{name: value for name, value in row.items() if not isinstance(value, bool)} for (row,) in found]
     return sorted(keys, key=str)
@@ -89,13 +89,3 @@ def _measures(connection: Connection, query: sql.SQL, columns: tuple[str, ...]) 
 
 def _number(value: Decimal | int | None) -> float | int | None:
     return float(value) if isinstance(value, Decimal) else value
-
-
-def _read(file: Path) -> sql.SQL:
-    try:
-        return sql.SQL(file.read_text())
-    except OSError as error:
-        raise ConfigurationError(
-            f"The audit query {file.name} cannot be read: {error}. Expected the file of the checkout, "
-            f"{file.stem}.sql or {file.stem.partition('.')[0]}.rows.sql."
-        ) from None

@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import logging
 from dataclasses import dataclass
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 from psycopg import sql
 
 from lyceum.database import Connection
-from lyceum.errors import AuditError, ConfigurationError
-from lyceum.quality.running_build import require_running
+from lyceum.errors import AuditError
+from lyceum.quality.queries import read_query
+from lyceum.quality.running_build import audited_batches, replace_table, require_running
 from lyceum.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -23,6 +23,7 @@ CHECKS = (
     "keys_exist",
     "hours_equal_states",
     "states_equal_learner_days",
+    "courses_equal_all_courses",
     "learner_days_equal_organization_days",
     "spans_equal_stock",
     "days_equal_learner_periods",
@@ -31,6 +32,9 @@ CHECKS = (
 """The checks in the order of the flow, each a query in `sql/queries/reconciliation/` with one row per compared key."""
 
 SAMPLE_SIZE = 20
+
+# What several checks need of the two big tables, scanned once each.
+_ROLL_UPS = (("audited_raw_rows", "raw_rows.sql"), ("audited_learner_days", "learner_day_sums.sql"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +102,14 @@ def compare(connection: Connection, settings: Settings, build_id: int) -> Reconc
     """Return what the checks say of the running build. Stores nothing and does not raise for a mismatch."""
     began = perf_counter()
     folder = settings.queries / "reconciliation"
-    connection.execute("drop table if exists pg_temp.raw_rows_of_build")
-    connection.execute(sql.SQL("create temporary table raw_rows_of_build as {}").format(_read(folder / "raw_rows.sql")))
-    connection.execute("analyze pg_temp.raw_rows_of_build")
-    outcomes = [outcome for check in CHECKS for outcome in _check(connection, check, _read(folder / f"{check}.sql"))]
-    connection.execute("drop table pg_temp.raw_rows_of_build")
+    with audited_batches(connection, settings):
+        for table, query in _ROLL_UPS:
+            replace_table(connection, table, read_query(folder / query))
+        outcomes = [
+            outcome for check in CHECKS for outcome in _check(connection, check, read_query(folder / f"{check}.sql"))
+        ]
+        for table, _ in _ROLL_UPS:
+            connection.execute(sql.SQL("drop table {}").format(sql.Identifier("build", table)))
     return ReconciliationReport(build_id, tuple(outcomes), round(perf_counter() - began, 3))
 
 
@@ -151,12 +158,3 @@ def _store(connection: Connection, report: ReconciliationReport) -> None:
                 for outcome in report.outcomes
             ],
         )
-
-
-def _read(file: Path) -> sql.SQL:
-    try:
-        return sql.SQL(file.read_text())
-    except OSError as error:
-        raise ConfigurationError(
-            f"The reconciliation query {file.name} cannot be read: {error}. Expected the file of the checkout."
-        ) from None

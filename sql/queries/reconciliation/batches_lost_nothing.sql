@@ -2,29 +2,16 @@
 -- event keys has its key (a key without a row would turn a re-delivery of a lost event into a duplicate).
 with
 
-build_batches as (
-
-    select batches.*
-    from ops.build_batches as scope
-    inner join ops.current_build as build
-        on scope.build_id = build.build_id
-    inner join ops.batches as batches
-        on
-            scope.organization_id = batches.organization_id
-            and scope.batch_id = batches.batch_id
-
-),
-
 raw_rows as (
 
     select
         organization_id,
         batch_id,
         sum(row_count) as row_count,
-        sum(open_row_count) as open_row_count,
+        coalesce(sum(row_count) filter (where is_open), 0) as open_row_count,
         min(first_on) as first_on,
         max(last_on) as last_on
-    from raw_rows_of_build
+    from build.audited_raw_rows
     group by
         organization_id,
         batch_id
@@ -38,10 +25,10 @@ quarantine_rows as (
         quarantine.batch_id,
         count(*) as row_count
     from stage_one.quarantine as quarantine
-    inner join build_batches
+    inner join build.audited_batches as batches
         on
-            quarantine.organization_id = build_batches.organization_id
-            and quarantine.batch_id = build_batches.batch_id
+            quarantine.organization_id = batches.organization_id
+            and quarantine.batch_id = batches.batch_id
     group by
         quarantine.organization_id,
         quarantine.batch_id
@@ -56,16 +43,16 @@ event_keys as (
         ledger.batch_id,
         count(*) as key_count
     from stage_one.event_keys as ledger
-    inner join build_batches
+    inner join build.audited_batches as batches
         on
-            ledger.organization_id = build_batches.organization_id
-            and ledger.batch_id = build_batches.batch_id
-            and build_batches.has_event_keys
+            ledger.organization_id = batches.organization_id
+            and ledger.batch_id = batches.batch_id
+            and batches.has_event_keys
     where
         ledger.activity_date >= (select min(first_on) from raw_rows)
         and ledger.activity_date <= (select max(last_on) from raw_rows)
-        and ledger.batch_id >= (select min(batch_id) from build_batches)
-        and ledger.batch_id <= (select max(batch_id) from build_batches)
+        and ledger.batch_id >= (select min(batch_id) from build.audited_batches)
+        and ledger.batch_id <= (select max(batch_id) from build.audited_batches)
         and not exists (
             select 1
             from build.int_build__sealed_weeks as sealed_weeks
@@ -80,36 +67,36 @@ event_keys as (
 )
 
 select
-    build_batches.organization_id,
-    build_batches.batch_id,
-    build_batches.records_read,
-    build_batches.events_accepted,
+    batches.organization_id,
+    batches.batch_id,
+    batches.records_read,
+    batches.events_accepted,
     coalesce(raw_rows.row_count, 0) as raw_rows,
-    build_batches.duplicates,
-    build_batches.quarantined,
+    batches.duplicates,
+    batches.quarantined,
     coalesce(quarantine_rows.row_count, 0) as quarantine_rows,
-    case when build_batches.has_event_keys then coalesce(raw_rows.open_row_count, 0) end as expected_keys,
-    case when build_batches.has_event_keys then coalesce(event_keys.key_count, 0) end as event_keys,
+    case when batches.has_event_keys then coalesce(raw_rows.open_row_count, 0) end as expected_keys,
+    case when batches.has_event_keys then coalesce(event_keys.key_count, 0) end as event_keys,
     (
-        build_batches.records_read
-        <> build_batches.events_accepted + build_batches.duplicates + build_batches.quarantined
-        or build_batches.events_accepted <> coalesce(raw_rows.row_count, 0)
-        or build_batches.quarantined <> coalesce(quarantine_rows.row_count, 0)
+        batches.records_read
+        <> batches.events_accepted + batches.duplicates + batches.quarantined
+        or batches.events_accepted <> coalesce(raw_rows.row_count, 0)
+        or batches.quarantined <> coalesce(quarantine_rows.row_count, 0)
         or (
-            build_batches.has_event_keys
+            batches.has_event_keys
             and coalesce(event_keys.key_count, 0) <> coalesce(raw_rows.open_row_count, 0)
         )
     ) as is_mismatch
-from build_batches
+from build.audited_batches as batches
 left join raw_rows
     on
-        build_batches.organization_id = raw_rows.organization_id
-        and build_batches.batch_id = raw_rows.batch_id
+        batches.organization_id = raw_rows.organization_id
+        and batches.batch_id = raw_rows.batch_id
 left join quarantine_rows
     on
-        build_batches.organization_id = quarantine_rows.organization_id
-        and build_batches.batch_id = quarantine_rows.batch_id
+        batches.organization_id = quarantine_rows.organization_id
+        and batches.batch_id = quarantine_rows.batch_id
 left join event_keys
     on
-        build_batches.organization_id = event_keys.organization_id
-        and build_batches.batch_id = event_keys.batch_id
+        batches.organization_id = event_keys.organization_id
+        and batches.batch_id = event_keys.batch_id

@@ -1,6 +1,5 @@
 -- Per organization, scope, week, month and year: the day rows of the touched learners (candidates, and published ones of
--- the days before the first touched one) against their candidate period rows. `fingerprint` weighs each learner and course
--- differently, so that rows which swap their numbers do not hide behind an equal sum.
+-- the days before the first touched one) against their candidate period rows.
 with
 
 learners as (
@@ -13,30 +12,6 @@ learners as (
         date_trunc('month', touched_from::timestamp)::date as months_from,
         date_trunc('year', touched_from::timestamp)::date as years_from
     from build.int_build__learners
-
-),
-
-candidate_days as (
-
-    select
-        organization_id,
-        scope,
-        activity_date,
-        sum(event_count) as event_count,
-        sum(interaction_count) as interaction_count,
-        sum(active_minutes) as active_minutes,
-        sum(time_on_task_seconds) as time_on_task_seconds,
-        sum(video_seconds_watched) as video_seconds_watched,
-        sum(attempt_count) as attempt_count,
-        sum(score_sum) as score_sum,
-        sum(completions) as completions,
-        count(*) filter (where is_active) as active_days,
-        sum(event_count * (mod(learner_id * 31 + coalesce(course_id, 0), 1009) + 1)) as fingerprint
-    from build.learner_analytics
-    group by
-        organization_id,
-        scope,
-        activity_date
 
 ),
 
@@ -99,9 +74,9 @@ days as (
         candidate_days.attempt_count,
         candidate_days.score_sum,
         candidate_days.completions,
-        candidate_days.active_days,
+        candidate_days.active_rows as active_days,
         candidate_days.fingerprint
-    from candidate_days
+    from build.audited_learner_days as candidate_days
     cross join lateral (
         values
         ('week', candidate_days.activity_date - mod(candidate_days.activity_date - date '1900-01-01', 7)),

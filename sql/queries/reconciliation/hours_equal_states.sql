@@ -3,18 +3,6 @@
 -- events may differ as such voids have come, and then only their number is compared. Their hours are pending again.
 with
 
-build_batches as (
-
-    select
-        scope.organization_id,
-        scope.batch_id,
-        scope.collected_hour
-    from ops.build_batches as scope
-    inner join ops.current_build as build
-        on scope.build_id = build.build_id
-
-),
-
 interaction_verbs as (
 
     select
@@ -32,24 +20,26 @@ interaction_verbs as (
 hours as (
 
     select
-        build_batches.organization_id,
-        build_batches.collected_hour,
-        sum(raw_rows.event_count) as event_count,
+        batches.organization_id,
+        batches.collected_hour,
+        sum(raw_rows.row_count) as event_count,
         coalesce(sum(raw_rows.quantity) filter (where interaction_verbs.verb_id is not null), 0) as interaction_count,
         sum(raw_rows.score_count) as score_count,
         coalesce(sum(raw_rows.score_sum), 0) as score_sum
-    from build_batches
-    inner join raw_rows_of_build as raw_rows
+    from build.audited_batches as batches
+    inner join build.audited_raw_rows as raw_rows
         on
-            build_batches.organization_id = raw_rows.organization_id
-            and build_batches.batch_id = raw_rows.batch_id
+            batches.organization_id = raw_rows.organization_id
+            and batches.batch_id = raw_rows.batch_id
+            and raw_rows.is_counted
+            and raw_rows.is_open
     left join interaction_verbs
         on
             raw_rows.organization_id = interaction_verbs.organization_id
             and raw_rows.verb_id = interaction_verbs.verb_id
     group by
-        build_batches.organization_id,
-        build_batches.collected_hour
+        batches.organization_id,
+        batches.collected_hour
 
 ),
 
@@ -78,7 +68,7 @@ later_voids as (
         select
             organization_id,
             min(collected_hour) as collected_hour
-        from build_batches
+        from build.audited_batches as batches
         group by organization_id
     ) as first_hours
     inner join ops.batches as later
@@ -93,10 +83,10 @@ later_voids as (
     where
         not exists (
             select 1
-            from build_batches
+            from build.audited_batches as batches
             where
-                build_batches.organization_id = later.organization_id
-                and build_batches.batch_id = later.batch_id
+                batches.organization_id = later.organization_id
+                and batches.batch_id = later.batch_id
         )
     group by later.organization_id
 

@@ -40,7 +40,7 @@ from (
     select distinct
         organization_id,
         verb_id
-    from raw_rows_of_build
+    from build.audited_raw_rows
 ) as raw_rows
 left join core.verbs as verbs
     on
@@ -54,7 +54,7 @@ select
     'object or trainer of a raw row of the batch' as kind,
     batch_id as identifier,
     bool_or(rows_of_unknown_objects > 0 or rows_of_unknown_trainers > 0) as is_mismatch
-from raw_rows_of_build
+from build.audited_raw_rows
 group by
     organization_id,
     batch_id

@@ -19,7 +19,7 @@ learner_days as (
         candidates.organization_id,
         candidates.activity_date,
         candidates.scope,
-        candidates.is_active,
+        candidates.active_rows,
         candidates.event_count,
         candidates.interaction_count,
         candidates.attempt_count,
@@ -27,7 +27,7 @@ learner_days as (
         candidates.score_sum,
         candidates.completions,
         candidates.time_on_task_seconds
-    from build.learner_analytics as candidates
+    from build.audited_learner_days as candidates
     inner join organizations
         on
             candidates.organization_id = organizations.organization_id
@@ -39,7 +39,7 @@ learner_days as (
         published.organization_id,
         published.period_start as activity_date,
         published.scope,
-        published.is_active,
+        published.is_active::integer as active_rows,
         published.event_count,
         published.interaction_count,
         published.attempt_count,
@@ -77,7 +77,7 @@ sums as (
         sum(score_count) filter (where scope = 'course') as score_count,
         sum(score_sum) filter (where scope = 'course') as score_sum,
         sum(completions) filter (where scope = 'course') as completions,
-        count(*) filter (where scope = 'all_courses' and is_active) as learners_active,
+        sum(active_rows) filter (where scope = 'all_courses') as learners_active,
         sum(time_on_task_seconds) filter (where scope = 'all_courses') as time_on_task_seconds
     from learner_days
     group by

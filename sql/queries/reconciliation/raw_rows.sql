@@ -1,48 +1,25 @@
--- One row per batch of the running build and verb: what its raw rows add up to. The only scan of raw rows; the checks read
--- its result. Rows of sealed weeks are counted apart: their contribution is in the archive, with their keys.
-with
-
-build_batches as (
-
-    select
-        batches.organization_id,
-        batches.batch_id,
-        batches.collected_at
-    from ops.build_batches as scope
-    inner join ops.current_build as build
-        on scope.build_id = build.build_id
-    inner join ops.batches as batches
-        on
-            scope.organization_id = batches.organization_id
-            and scope.batch_id = batches.batch_id
-
-)
-
+-- One row per batch of the running build, verb, and whether its rows count (neither void nor voided) and lie in an open week:
+-- what the raw rows add up to. The only scan of raw rows; the checks read its result as build.audited_raw_rows. The
+-- contribution of sealed weeks is in the archive, with their keys.
 select
     events.organization_id,
     events.batch_id,
     events.verb_id,
+    not events.is_void and not events.is_voided as is_counted,
+    sealed_weeks.week_start is null as is_open,
     count(*) as row_count,
-    count(*) filter (where sealed_weeks.week_start is null) as open_row_count,
     min(events.activity_date) as first_on,
     max(events.activity_date) as last_on,
-    count(*) filter (where not events.is_void and not events.is_voided and sealed_weeks.week_start is null) as event_count,
-    sum(events.quantity) filter (
-        where not events.is_void and not events.is_voided and sealed_weeks.week_start is null
-    ) as quantity,
-    count(events.score_scaled) filter (
-        where not events.is_void and not events.is_voided and sealed_weeks.week_start is null
-    ) as score_count,
-    sum(events.score_scaled) filter (
-        where not events.is_void and not events.is_voided and sealed_weeks.week_start is null
-    ) as score_sum,
-    count(*) filter (where known_objects.object_id is null) as rows_of_unknown_objects,
-    count(*) filter (where events.trainer_id is not null and trainers.user_id is null) as rows_of_unknown_trainers
+    sum(events.quantity) as quantity,
+    count(events.score_scaled) as score_count,
+    sum(events.score_scaled) as score_sum,
+    count(*) - count(known_objects.object_id) as rows_of_unknown_objects,
+    count(events.trainer_id) - count(trainers.user_id) as rows_of_unknown_trainers
 from stage_one.raw_data_collection as events
-inner join build_batches
+inner join build.audited_batches as batches
     on
-        events.organization_id = build_batches.organization_id
-        and events.batch_id = build_batches.batch_id
+        events.organization_id = batches.organization_id
+        and events.batch_id = batches.batch_id
 left join build.int_build__sealed_weeks as sealed_weeks
     on
         events.organization_id = sealed_weeks.organization_id
@@ -55,10 +32,9 @@ left join core.users as trainers
     on
         events.organization_id = trainers.organization_id
         and events.trainer_id = trainers.user_id
-where
-    events.collected_at >= (select min(collected_at) from build_batches)
-    and events.collected_at <= (select max(collected_at) from build_batches)
 group by
     events.organization_id,
     events.batch_id,
-    events.verb_id
+    events.verb_id,
+    not events.is_void and not events.is_voided,
+    sealed_weeks.week_start is null

@@ -1,5 +1,5 @@
--- Per organization and touched day: the states of the touched learners (candidates, and published ones of hours that the
--- build does not replace) against the candidate learner rows of those days.
+-- Per organization and day: the states of the touched days (candidates, and published ones of hours that the build does not
+-- replace) and the published rows of the touched learners' other days, against the candidate learner rows.
 with
 
 learner_days as (
@@ -8,18 +8,21 @@ learner_days as (
 
 ),
 
-states as (
+sources as (
 
     select
         organization_id,
         activity_date,
-        event_count,
-        interaction_count,
-        attempt_count,
-        score_count,
-        score_sum,
-        contributions
+        sum(event_count) as event_count,
+        sum(interaction_count) as interaction_count,
+        sum(attempt_count) as attempt_count,
+        sum(score_count) as score_count,
+        sum(score_sum) as score_sum,
+        sum(contributions) as contributions
     from build.int_learner_day__states
+    group by
+        organization_id,
+        activity_date
 
     union all
 
@@ -47,9 +50,39 @@ states as (
                 and hours.collected_hour = published.collected_hour
         )
 
+    union all
+
+    select
+        published.organization_id,
+        published.period_start as activity_date,
+        published.event_count,
+        published.interaction_count,
+        published.attempt_count,
+        published.score_count,
+        published.score_sum,
+        published.contributions
+    from stage_three.aggregated_analytics as published
+    inner join build.int_build__learners as learners
+        on
+            published.organization_id = learners.organization_id
+            and published.subject_id = learners.learner_id
+            and published.period_start >= learners.touched_from
+    where
+        published.subject_type = 'learner'
+        and published.period_type = 'day'
+        and published.scope = 'course'
+        and not exists (
+            select 1
+            from learner_days
+            where
+                learner_days.organization_id = published.organization_id
+                and learner_days.learner_id = published.subject_id
+                and learner_days.activity_date = published.period_start
+        )
+
 ),
 
-state_days as (
+source_days as (
 
     select
         organization_id,
@@ -60,7 +93,7 @@ state_days as (
         sum(score_count) as score_count,
         sum(score_sum) as score_sum,
         sum(contributions) as contributions
-    from states
+    from sources
     group by
         organization_id,
         activity_date
@@ -69,47 +102,30 @@ state_days as (
 
 told_days as (
 
-    select
-        candidates.organization_id,
-        candidates.activity_date,
-        sum(candidates.event_count) as event_count,
-        sum(candidates.interaction_count) as interaction_count,
-        sum(candidates.attempt_count) as attempt_count,
-        sum(candidates.score_count) as score_count,
-        sum(candidates.score_sum) as score_sum,
-        sum(candidates.contributions) as contributions
-    from build.learner_analytics as candidates
-    inner join learner_days
-        on
-            candidates.organization_id = learner_days.organization_id
-            and candidates.learner_id = learner_days.learner_id
-            and candidates.activity_date = learner_days.activity_date
-    where candidates.scope = 'course'
-    group by
-        candidates.organization_id,
-        candidates.activity_date
+    select * from build.audited_learner_days
+    where scope = 'course'
 
 )
 
 select
-    coalesce(state_days.organization_id, told_days.organization_id) as organization_id,
-    coalesce(state_days.activity_date, told_days.activity_date) as activity_date,
-    state_days.event_count as state_events,
+    coalesce(source_days.organization_id, told_days.organization_id) as organization_id,
+    coalesce(source_days.activity_date, told_days.activity_date) as activity_date,
+    source_days.event_count as state_events,
     told_days.event_count as learner_row_events,
-    state_days.interaction_count as state_interactions,
+    source_days.interaction_count as state_interactions,
     told_days.interaction_count as learner_row_interactions,
-    state_days.attempt_count as state_attempts,
+    source_days.attempt_count as state_attempts,
     told_days.attempt_count as learner_row_attempts,
     (
-        state_days.event_count is distinct from told_days.event_count
-        or state_days.interaction_count is distinct from told_days.interaction_count
-        or state_days.attempt_count is distinct from told_days.attempt_count
-        or state_days.score_count is distinct from told_days.score_count
-        or state_days.score_sum is distinct from told_days.score_sum
-        or state_days.contributions is distinct from told_days.contributions
+        source_days.event_count is distinct from told_days.event_count
+        or source_days.interaction_count is distinct from told_days.interaction_count
+        or source_days.attempt_count is distinct from told_days.attempt_count
+        or source_days.score_count is distinct from told_days.score_count
+        or source_days.score_sum is distinct from told_days.score_sum
+        or source_days.contributions is distinct from told_days.contributions
     ) as is_mismatch
-from state_days
+from source_days
 full join told_days
     on
-        state_days.organization_id = told_days.organization_id
-        and state_days.activity_date = told_days.activity_date
+        source_days.organization_id = told_days.organization_id
+        and source_days.activity_date = told_days.activity_date

@@ -16,13 +16,14 @@ from lyceum.organizations import add_organization
 from lyceum.simulator import Delivery, Irregularities, SimulationPlan, sample_organizations, simulate, write_delivery
 from warehouse import SharedServer, Warehouse
 
-# Late by a day and never voided: the second build touches the second day, and the first stays as it was published.
+# Late by at most two days and never voided: the second build touches the second day, the first stays as it was published,
+# and some learner's third day is told again for its stock columns alone.
 PLAN = SimulationPlan(
     first_day=date(2026, 11, 9),
-    days=4,
+    days=5,
     organizations=sample_organizations(2, learners=50, courses=3),
     seed=11,
-    irregularities=Irregularities(late=0.05, duplicate=0.02, conflicting=0.005, malformed=0.01, late_days=1),
+    irregularities=Irregularities(late=0.05, duplicate=0.02, conflicting=0.005, malformed=0.01, late_days=2),
 )
 
 
@@ -38,7 +39,7 @@ class RunningBuild:
 def running_build(
     shared_server: SharedServer, template: ConnectionTarget, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RunningBuild]:
-    """Two organizations: their first two days are published, the other two are candidates of the running build."""
+    """Two organizations: their first three days are published, the other two are candidates of the running build."""
     folder = tmp_path_factory.mktemp("quality")
     with shared_server.database(folder / "home", template) as warehouse:
         with warehouse.connect() as connection:
@@ -51,7 +52,7 @@ def running_build(
                     datetime(2026, 11, 9, tzinfo=UTC),
                 )
         deliveries = list(simulate(PLAN))
-        middle = len(deliveries) // 2
+        middle = 3 * len(PLAN.organizations)
         as_of = _collect(warehouse, deliveries[:middle], folder)
         steps.build(warehouse.target, warehouse.settings, as_of, "first")
         as_of = _collect(warehouse, deliveries[middle:], folder)

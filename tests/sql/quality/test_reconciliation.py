@@ -149,6 +149,24 @@ PLANTED = {
         "delete from build.learner_analytics where ctid ="
         " (select min(ctid) from build.learner_analytics where scope = 'course')",
     ),
+    "an across-courses row has lost a contribution": (
+        "courses_equal_all_courses",
+        _one("build.learner_analytics", "contributions = contributions - 1", "scope = 'all_courses'"),
+    ),
+    "an across-courses row has more minutes than the courses": (
+        "courses_equal_all_courses",
+        _one("build.learner_analytics", "active_minutes = active_minutes + 100000", "scope = 'all_courses'"),
+    ),
+    "an across-courses row has more video than the courses": (
+        "courses_equal_all_courses",
+        _one("build.learner_analytics", "video_seconds_watched = 1000000", "scope = 'all_courses'"),
+    ),
+    "a day that was not touched is told otherwise": (
+        "states_equal_learner_days",
+        "update build.learner_analytics as told set event_count = event_count + 1 where scope = 'course' and not exists ("
+        "select 1 from build.int_build__learner_days as touched where touched.organization_id = told.organization_id"
+        " and touched.learner_id = told.learner_id and touched.activity_date = told.activity_date)",
+    ),
     "an organization row counts an untold learner": (
         "learner_days_equal_organization_days",
         _one("build.organization_analytics", "learners_active = learners_active + 1"),

@@ -2,23 +2,6 @@
 -- vocabulary (their adapter writes it), so only the batches with keys are read.
 with
 
-build_batches as (
-
-    select
-        batches.organization_id,
-        batches.batch_id,
-        batches.collected_at
-    from ops.build_batches as scope
-    inner join ops.current_build as build
-        on scope.build_id = build.build_id
-    inner join ops.batches as batches
-        on
-            scope.organization_id = batches.organization_id
-            and scope.batch_id = batches.batch_id
-    where batches.has_event_keys
-
-),
-
 meanings as (
 
     select
@@ -27,14 +10,13 @@ meanings as (
         events.course_id,
         count(*) as events
     from stage_one.raw_data_collection as events
-    inner join build_batches
+    inner join build.audited_batches as batches
         on
-            events.organization_id = build_batches.organization_id
-            and events.batch_id = build_batches.batch_id
+            events.organization_id = batches.organization_id
+            and events.batch_id = batches.batch_id
     where
-        not events.is_void
-        and events.collected_at >= (select min(collected_at) from build_batches)
-        and events.collected_at <= (select max(collected_at) from build_batches)
+        batches.has_event_keys
+        and not events.is_void
     group by
         events.organization_id,
         events.verb_id,

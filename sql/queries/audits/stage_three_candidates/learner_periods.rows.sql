@@ -8,11 +8,11 @@ periods as (
         organizations.closed_through,
         case candidates.period_type
             when 'week' then 7
-            when 'month' then extract(day from candidates.period_start + interval '1 month' - interval '1 day')::integer
-            else (candidates.period_start + interval '1 year')::date - candidates.period_start
-        end as days_in_period,
+            when 'month' then 31
+            else 366
+        end as days_at_most,
         case candidates.period_type
-            when 'week' then extract(isodow from candidates.period_start) = 1
+            when 'week' then mod(candidates.period_start - date '1900-01-01', 7) = 0
             when 'month' then extract(day from candidates.period_start) = 1
             when 'year' then extract(doy from candidates.period_start) = 1
             else false
@@ -37,14 +37,13 @@ select
         resources_viewed,
         videos_started,
         videos_completed,
-        video_seconds_watched,
         assessments_attempted,
         assessments_passed,
         attempt_count,
         score_count,
         contributions,
         completions
-    ) < 0 as has_negative_counts,
+    ) < 0 or video_seconds_watched < 0 as has_negative_counts,
     greatest(
         resources_viewed,
         videos_started,
@@ -55,13 +54,13 @@ select
         score_count,
         contributions
     ) > event_count as has_more_parts_than_events,
-    (active_days > days_in_period or active_days < 0 or is_active <> (active_days > 0)) as has_impossible_active_days,
+    (active_days > days_at_most or active_days < 0 or is_active <> (active_days > 0)) as has_impossible_active_days,
     (
         (active_minutes is null) <> (session_count is null)
         or (active_minutes is null) <> (time_on_task_seconds is null)
         or session_count > active_minutes
         or time_on_task_seconds < 60 * active_minutes
-        or active_minutes > 1500 * days_in_period
+        or active_minutes > 1500 * days_at_most
     ) as has_inconsistent_time,
     coalesce(first_event_at > last_event_at, true) as ends_before_it_begins,
     (
@@ -71,7 +70,7 @@ select
     (period_start > closed_through) <> (is_enrolled is null) as has_stock_of_a_wrong_day,
     (
         is_enrolled <> (enrolled_on is not null)
-        or enrolled_on >= period_start + days_in_period
+        or enrolled_on >= period_start + days_at_most
     ) as has_an_inconsistent_enrollment,
     (
         is_completed <> (completed_at is not null)

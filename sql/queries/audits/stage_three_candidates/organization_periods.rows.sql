@@ -8,11 +8,11 @@ periods as (
         organizations.closed_through,
         case candidates.period_type
             when 'week' then 7
-            when 'month' then extract(day from candidates.period_start + interval '1 month' - interval '1 day')::integer
-            else (candidates.period_start + interval '1 year')::date - candidates.period_start
-        end as days_in_period,
+            when 'month' then 31
+            else 366
+        end as days_at_most,
         case candidates.period_type
-            when 'week' then extract(isodow from candidates.period_start) = 1
+            when 'week' then mod(candidates.period_start - date '1900-01-01', 7) = 0
             when 'month' then extract(day from candidates.period_start) = 1
             when 'year' then extract(doy from candidates.period_start) = 1
             else false
@@ -49,7 +49,7 @@ select
     ) < 0 as has_negative_counts,
     (
         active_days < 0
-        or active_days > least(days_in_period, greatest(closed_through - period_start + 1, 0))
+        or active_days > least(days_at_most, greatest(closed_through - period_start + 1, 0))
         or is_active <> (active_days > 0)
         or (active_days > 0) <> (learners_active > 0)
     ) as has_impossible_active_days,

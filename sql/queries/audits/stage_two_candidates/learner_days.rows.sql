@@ -12,14 +12,13 @@ select
         candidates.resources_viewed,
         candidates.videos_started,
         candidates.videos_completed,
-        candidates.video_seconds_watched,
         candidates.assessments_attempted,
         candidates.assessments_passed,
         candidates.attempt_count,
         candidates.score_count,
         candidates.contributions,
         candidates.completions
-    ) < 0 as has_negative_counts,
+    ) < 0 or candidates.video_seconds_watched < 0 as has_negative_counts,
     greatest(
         candidates.resources_viewed,
         candidates.videos_started,
@@ -41,11 +40,12 @@ select
     -- The day on which daylight saving ends has 25 hours.
     candidates.active_minutes > 1500 or candidates.time_on_task_seconds > 90000 as has_more_time_than_a_day,
     coalesce(candidates.first_event_at > candidates.last_event_at, true) as ends_before_it_begins,
+    -- The session's time zone is UTC.
     (
-        candidates.first_event_at < candidates.activity_date::timestamp at time zone 'UTC' - interval '1 day'
-        or candidates.last_event_at > candidates.activity_date::timestamp at time zone 'UTC' + interval '2 days'
+        candidates.first_event_at < (candidates.activity_date - 1)::timestamptz
+        or candidates.last_event_at > (candidates.activity_date + 2)::timestamptz
     ) as has_events_of_another_day,
-    candidates.activity_date > organizations.closed_through + 2 as is_in_the_future,
+    candidates.activity_date > (select max(closed_through) + 2 from build.int_build__organizations) as is_in_the_future,
     abs(candidates.score_sum) > candidates.score_count as is_scored_out_of_range,
     (
         candidates.is_enrolled <> (candidates.enrolled_on is not null)
@@ -63,5 +63,3 @@ left join build.int_build__learners as learners
         candidates.organization_id = learners.organization_id
         and candidates.learner_id = learners.learner_id
         and candidates.activity_date >= learners.touched_from
-left join build.int_build__organizations as organizations
-    on candidates.organization_id = organizations.organization_id

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -22,7 +22,7 @@ from lyceum.collect import binary_copy, refused_rows, voids
 from lyceum.collect.columns import pack_event_columns
 from lyceum.collect.judgement import Judge, Judgement, by_clock_and_week
 from lyceum.collect.known_ids import KnownIds
-from lyceum.collect.ledger import Ledger
+from lyceum.collect.ledger import Key, Ledger
 from lyceum.collect.preparation import PreparedBatch, PreparedColumns, PreparedEvents, selected
 from lyceum.collect.reports import BatchOutcome
 from lyceum.collect.weeks import WeekPlan, WeekState, plan_weeks
@@ -64,12 +64,13 @@ class BatchWriter:
     """Writes the batches of one run for one organization, one after the other, on one connection.
 
     `maintenance` is another connection, in autocommit mode, on which partitions are made. `restore_week` reopens a sealed
-    week inside the transaction of the connection that it is given.
+    week inside the transaction of the connection that it is given; `find_archived` finds event ids of sealed weeks.
     """
 
     connection: Connection
     maintenance: Connection
     restore_week: Callable[[Connection, date], None]
+    find_archived: Callable[[Connection, Collection[bytes]], Mapping[bytes, Key]]
     organization_id: int
     calendar: LocalCalendar
     as_of: datetime
@@ -202,6 +203,7 @@ class BatchWriter:
             live_weeks=weeks.live,
             has_tombstones=has_tombstones,
             reopen=reopen,
+            find_archived=self.find_archived,
         )
         return judge.judge(prepared, weeks.plan.taking)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from lyceum.collect import voids
 from lyceum.collect.clock import ON_TIME, REASONS
 from lyceum.collect.known_ids import KnownIds
-from lyceum.collect.ledger import Ledger
+from lyceum.collect.ledger import Key, Ledger
 from lyceum.collect.preparation import PreparedEvents
 from lyceum.database import Connection
 from lyceum.records import Reason
@@ -53,8 +53,8 @@ def by_clock_and_week(verdicts: NDArray[np.int8], weeks: NDArray[np.int64], taki
 class Judge:
     """Judges the events of one batch inside its transaction, which holds the organization's lock.
 
-    `live_weeks` are the weeks whose keys are in the ledger. `reopen` is asked whether a sealed week may be reopened for a
-    void, and does it.
+    `live_weeks` are the weeks whose keys are in the ledger; `find_archived` finds keys of sealed weeks. `reopen` is asked
+    whether a sealed week may be reopened for a void, and does it.
     """
 
     connection: Connection
@@ -63,6 +63,7 @@ class Judge:
     live_weeks: frozenset[date]
     has_tombstones: bool
     reopen: Callable[[date], bool]
+    find_archived: Callable[[Connection, Collection[bytes]], Mapping[bytes, Key]]
 
     def judge(self, prepared: PreparedEvents, taking: frozenset[date]) -> Judgement:
         """Return what becomes of each event."""
@@ -94,7 +95,7 @@ class Judge:
         for position in np.flatnonzero(judgement.accepted).tolist():
             in_batch.setdefault(packed.event_id(position), position in packed.voids)
         accepted = {position: target for position, target in packed.voids.items() if judgement.accepted[position]}
-        targets = voids.find_targets(self.connection, self.ledger, accepted.values(), in_batch)
+        targets = voids.find_targets(self.connection, self.ledger, accepted.values(), in_batch, self.find_archived)
 
         def takes_events(week: date) -> bool:
             return week in taking or week in self.live_weeks or self.reopen(week)

@@ -15,6 +15,7 @@ from datetime import UTC, date, datetime
 
 from lyceum import database, faults, identity, organizations, partitions
 from lyceum.collect import parameters
+from lyceum.collect.archived_keys import find_archived_keys
 from lyceum.collect.batches import BatchWriter, PartitionMissingError
 from lyceum.collect.clock import Clock
 from lyceum.collect.dictionaries import Dictionaries
@@ -164,6 +165,9 @@ def open_run(
                 connection=writing,
                 maintenance=maintenance,
                 restore_week=_restorer(settings, maintenance, tenant),
+                find_archived=lambda connection, ids: find_archived_keys(
+                    connection, settings, tenant.organization_id, ids
+                ),
                 organization_id=tenant.organization_id,
                 calendar=calendar,
                 as_of=as_of,

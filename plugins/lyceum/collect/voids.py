@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Literal, TypeAlias
@@ -63,11 +63,17 @@ def effect_of(target: bytes, targets: Targets, takes_events: Callable[[date], bo
 
 
 def find_targets(
-    connection: Connection, ledger: Ledger, wanted: Iterable[bytes], in_batch: Mapping[bytes, bool]
+    connection: Connection,
+    ledger: Ledger,
+    wanted: Iterable[bytes],
+    in_batch: Mapping[bytes, bool],
+    find_archived: Callable[[Connection, Collection[bytes]], Mapping[bytes, Key]],
 ) -> Targets:
-    """Look up the targets that are not in the batch itself."""
+    """Look up the targets that are not in the batch itself, in the ledger first, then in the archives of its sealed weeks."""
     elsewhere = sorted(set(wanted) - in_batch.keys())
     keys = ledger.look_everywhere(elsewhere) if elsewhere else {}
+    if len(keys) < len(elsewhere):
+        keys.update(find_archived(connection, set(elsewhere) - keys.keys()))
     raw_rows: dict[bytes, RawRow] = {}
     if keys:
         rows = connection.execute(

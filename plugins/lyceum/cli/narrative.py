@@ -49,9 +49,10 @@ class Narrative:
         if not self._is_silent:
             self._console.print(f"  [bold]{text}[/]")
 
-    def task(self, title: str, outcome: str, detail: str) -> None:
+    def task(self, title: str, outcome: str, seconds: float | None = None, detail: str = "") -> None:
         """Tell what became of one task."""
-        self._print(_MARKS.get(outcome, "[dim]·[/]"), title, _WORDS.get(outcome, outcome), detail)
+        text = ", ".join(filter(None, [_WORDS.get(outcome, outcome), detail]))
+        self._print(_MARKS.get(outcome, "[dim]·[/]"), title, text, "" if seconds is None else duration(seconds))
 
     @contextlib.contextmanager
     def waiting(self, text: str) -> Iterator[_Step]:

@@ -41,6 +41,13 @@ class DagRun:
         """Whether the run has come to its end, good or bad."""
         return self.state in ("success", "failed")
 
+    @property
+    def seconds(self) -> float | None:
+        """How long it ran, None while it does."""
+        if self.started_at is None or self.ended_at is None:
+            return None
+        return (self.ended_at - self.started_at).total_seconds()
+
 
 @dataclass(frozen=True, slots=True)
 class TaskRun:

@@ -27,6 +27,7 @@ _RESTARTS = 5
 _COLLECT = "collect_raw_data"
 _BUILD = "build_analytics"
 _ANNOUNCE = "announce"
+_RESTARTED = "it had ended and was started again"
 
 Stay = Callable[[float], bool]
 """`stay(seconds)` waits that long and says whether to go on; it returns early, and False, when somebody asks to stop."""
@@ -88,10 +89,10 @@ def watch(settings: Settings, narrator: Narrator, stay: Stay) -> None:
         while stay(_WATCH_SECONDS):
             if server is not None and not server.status().is_running:
                 server.ensure_started()
-                narrator.task("Database", "failed", "had ended and was started again")
+                narrator.task("database", "failed", detail=_RESTARTED)
             for name in services.start(target(settings)):
                 restarts += 1
-                narrator.task(name, "failed", "had ended and was started again")
+                narrator.task(name, "failed", detail=_RESTARTED)
             if restarts > _RESTARTS:
                 raise RetryableError(
                     f"Airflow's processes ended {restarts} times. Expected them to stay up; read the logs in {settings.logs}."
@@ -102,7 +103,7 @@ def watch(settings: Settings, narrator: Narrator, stay: Stay) -> None:
                 continue
             for run in reversed(finished):
                 told.add(run.run_id)
-                narrator.task(run.dag_id, run.state, _told(run))
+                narrator.task(run.dag_id, run.state, run.seconds, f"{run.run_after:%H:%M} UTC")
 
 
 def _make_samples(settings: Settings, running: Running, step: Step, as_of: datetime) -> None:
@@ -111,8 +112,7 @@ def _make_samples(settings: Settings, running: Running, step: Step, as_of: datet
     if samples is None:
         step.detail("the warehouse has organizations already, nothing added")
         return
-    names = ", ".join(f"{name} ({zone})" for name, zone in samples.organizations)
-    step.detail(f"{samples.statements:,} xAPI statements of {names}")
+    step.detail(f"{samples.statements:,} xAPI statements of {' and '.join(samples.organizations)}")
 
 
 def _collect_and_build(settings: Settings, narrator: Narrator) -> list[DagRun]:
@@ -202,24 +202,14 @@ def _outcome(task: TaskRun) -> str:
     return "failed" if task.state in ("failed", "upstream_failed") else str(task.state)
 
 
-def _seconds(seconds: float | None) -> str:
-    return "" if seconds is None else f"{seconds:.1f} s"
-
-
-def _took(task: TaskRun) -> str:
-    return _seconds(task.seconds) if task.state in ("success", "failed") else ""
+def _took(task: TaskRun) -> float | None:
+    return task.seconds if task.state in ("success", "failed") else None
 
 
 def _finished_runs(api: AirflowApi) -> list[DagRun]:
     """Return the runs that have ended, the latest first."""
     runs = [run for dag_id in sorted(api.dag_ids()) for run in api.dag_runs(dag_id, states=("success", "failed"))]
     return sorted(runs, key=lambda run: run.run_after, reverse=True)
-
-
-def _told(run: DagRun) -> str:
-    if run.started_at is None or run.ended_at is None:
-        return ""
-    return f"{run.run_after:%H:%M} UTC, {_seconds((run.ended_at - run.started_at).total_seconds())}"
 
 
 def _stop(settings: Settings, narrator: Narrator, *, airflow: bool, database: bool) -> None:

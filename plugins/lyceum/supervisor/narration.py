@@ -25,8 +25,8 @@ class Narrator(Protocol):
         """Say what the following lines are about."""
         ...
 
-    def task(self, title: str, outcome: str, detail: str) -> None:
-        """Say what became of a task that somebody else ran; `outcome` is success, skipped or failed."""
+    def task(self, title: str, outcome: str, seconds: float | None = None, detail: str = "") -> None:
+        """Say what became of something that somebody else ran; `outcome` is success, skipped or failed."""
         ...
 
     def waiting(self, text: str) -> AbstractContextManager[Step]:

@@ -59,14 +59,16 @@ def test_steps_are_lines_where_there_is_no_terminal(capsys: pytest.CaptureFixtur
     with narrative.waiting("for nobody"):
         pass
     narrative.heading("build_analytics")
-    narrative.task("audit_raw [1]", "skipped", "")
+    narrative.task("audit_raw [1]", "skipped")
+    narrative.task("publish", "success", 1.23, "13:45 UTC")
 
     said = capsys.readouterr()
     assert said.out == ""
-    first, second, third = said.err.splitlines()
+    first, second, third, fourth = said.err.splitlines()
     assert first.split() == ["✓", "Schema", "0.0", "s", "9", "files", "applied"]
     assert second.strip() == "build_analytics"
     assert third.split() == ["–", "audit_raw", "[1]", "skipped"]
+    assert fourth.split() == ["✓", "publish", "1.2", "s", "13:45", "UTC"]
 
 
 def test_a_step_that_fails_says_so_and_lets_the_error_through(capsys: pytest.CaptureFixture[str]) -> None:
@@ -81,7 +83,7 @@ def test_with_json_only_failures_are_told(capsys: pytest.CaptureFixture[str]) ->
     with narrative.step("Schema"):
         pass
     narrative.heading("build_analytics")
-    narrative.task("begin", "success", "")
+    narrative.task("begin", "success")
     with pytest.raises(ValueError, match="no"), narrative.step("Airflow"):
         raise ValueError("no")
 

@@ -218,14 +218,15 @@ def test_a_record_beyond_the_limit_is_refused_without_being_held(tmp_path: Path)
         assert peak < 6 * MAXIMUM_RECORD_BYTES
 
 
-@given(st.binary(max_size=200))
-def test_any_file_is_read_to_its_end(content: bytes) -> None:
-    path = Path("/dev/shm" if Path("/dev/shm").is_dir() else "/tmp") / f"lyceum-any-file-{os.getpid()}"
-    try:
-        for start in (b"", b"\x1f\x8b", b"[", b"{"):
-            outcomes_of(path, start + content)
-    finally:
-        path.unlink()
+@pytest.fixture(scope="module")
+def any_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("any") / "file"
+
+
+@given(content=st.binary(max_size=200))
+def test_any_file_is_read_to_its_end(any_file: Path, content: bytes) -> None:
+    for start in (b"", b"\x1f\x8b", b"[", b"{"):
+        outcomes_of(any_file, start + content)
 
 
 @pytest.mark.skipif(not REAL.exists(), reason="the FUN-MOOC statements are not beside the checkout (shared/data/xapi)")

@@ -7,7 +7,7 @@ import random
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lyceum.adapters.xapi import event_from_payload
@@ -26,6 +26,9 @@ from unit.adapters.xapi.statements import (
     outcome_of,
     statement,
 )
+
+# How long it takes to make the examples is a matter of the machine's other work.
+unhurried = settings(suppress_health_check=[HealthCheck.too_slow])
 
 RICH: dict[str, Any] = statement(
     actor={"objectType": "Agent", "name": "Ann", **agent()},
@@ -222,6 +225,7 @@ def escaped(character: str, source: random.Random) -> str:
     return digits if way == "u" else digits.upper().replace("\\U", "\\u")
 
 
+@unhurried
 @given(st.integers(0, 2**32))
 def test_order_blanks_and_escapes_do_not_matter(seed: int) -> None:
     assert outcome_of(respelled(RICH, random.Random(seed)).encode()) == event_of(RICH)
@@ -273,6 +277,7 @@ def disturbed(draw: st.DrawFn) -> dict[str, Any]:
     return copy
 
 
+@unhurried
 @given(disturbed())
 def test_both_readings_agree_on_disturbed_statements_and_a_replay_restores_events(record: dict[str, Any]) -> None:
     outcome = outcome_of(record)
@@ -285,6 +290,7 @@ def test_both_readings_agree_on_disturbed_statements_and_a_replay_restores_event
 RICH_TEXT = encode(RICH)
 
 
+@unhurried
 @given(
     st.lists(
         st.tuples(st.integers(0, len(RICH_TEXT)), st.integers(0, 3), st.sampled_from([*b'{}[]":,\\ue0-.@', 0, 10, 255]))
@@ -297,11 +303,13 @@ def test_both_readings_agree_on_disturbed_bytes(changes: list[tuple[int, int, in
     outcome_of(bytes(text))
 
 
+@unhurried
 @given(st.binary(max_size=60) | st.text(alphabet='{}[]":,\\ue0-.@ nt', max_size=40).map(str.encode))
 def test_any_bytes_are_read_or_refused(record: bytes) -> None:
     outcome_of(record)
 
 
+@unhurried
 @given(st.lists(disturbed().map(encode), max_size=8))
 def test_what_was_read_before_does_not_matter(records: list[bytes]) -> None:
     reader = StatementReader(Hasher())

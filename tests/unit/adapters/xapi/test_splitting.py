@@ -7,13 +7,16 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lyceum.adapters.xapi import splitting
 from lyceum.adapters.xapi.blocks import DamagedInput
 from lyceum.adapters.xapi.splitting import Record, Unreadable, split
 from unit.adapters.xapi.statements import encode, numbered
+
+# How long it takes to make the examples is a matter of the machine's other work.
+unhurried = settings(suppress_health_check=[HealthCheck.too_slow])
 
 scalars = (
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=6)
@@ -62,6 +65,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> int:
     return 100
 
 
+@unhurried
 @given(st.lists(values, max_size=12), layouts, st.integers(1, 40))
 def test_the_elements_of_any_array_are_those_that_json_reads(
     array: list[Any], layout: dict[str, Any], size: int
@@ -70,6 +74,7 @@ def test_the_elements_of_any_array_are_those_that_json_reads(
     assert read(split_all(content, size)) == read(split_all(content)) == array
 
 
+@unhurried
 @given(
     st.lists(objects, max_size=12),
     layouts,
@@ -84,6 +89,7 @@ def test_the_statements_of_any_result_are_those_that_json_reads(
     assert read(split_all(content, size)) == read(split_all(content)) == statements
 
 
+@unhurried
 @given(
     st.lists(objects, max_size=12),
     st.booleans(),
@@ -99,12 +105,14 @@ def test_the_lines_of_a_file_are_its_records(
     assert read(split_all(content, size)) == [json.loads(line) for line in lines]
 
 
+@unhurried
 @given(objects, st.integers(1, 40))
 def test_a_single_object_over_many_lines_is_one_record(one: dict[str, Any], size: int) -> None:
     content = json.dumps(one, indent=2).encode()
     assert read(split_all(content, size)) == [one]
 
 
+@unhurried
 @given(
     st.binary(max_size=80) | st.text(alphabet='{}[]",:\\\n ab1', max_size=80).map(str.encode),
     st.integers(1, 20),

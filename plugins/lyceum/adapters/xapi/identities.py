@@ -19,7 +19,7 @@ _HASH = re.compile(r"[0-9a-f]{64}")
 _SHA1 = re.compile(r"[0-9a-fA-F]{40}")
 _MAILTO = "mailto:"
 # Possessive, and never from within a run of these characters: linear in the length of any text.
-_EMAIL = re.compile(r"(?<![\w.!#$%&'*+^`~-])(?:mailto:)?+[\w.!#$%&'*+^`~-]++@[\w-]++(?:\.[\w-]++)++", re.IGNORECASE)
+_EMAIL = re.compile(r"(?<![\w.!#$%&'*+^`~-])(?:mailto:)?[\w.!#$%&'*+^`~-]++@[\w-]++(?:\.[\w-]++)+", re.IGNORECASE)
 _IDENTIFIERS: Final = frozenset({"mbox", "mbox_sha1sum", "openid", "account"})
 _PERSON_TYPES: Final = ("Agent", "Group")
 _PERSONAL: Final = frozenset(

@@ -12,7 +12,7 @@ from lyceum.adapters.xapi.problems import Problem
 MAXIMUM_DEPTH = 64
 """Objects and lists inside one another, the statement itself included."""
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_BRACKETS_AND_STRINGS = re.compile(rb'[\[\]{}]|"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
+_BRACKETS_AND_STRINGS = re.compile(rb'[\[\]{}]|"(?:[^"\\]++|\\.)*"?', re.DOTALL)
 _OPENING = frozenset((b"{", b"["))
 _CLOSING = frozenset((b"}", b"]"))
 

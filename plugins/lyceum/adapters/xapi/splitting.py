@@ -20,7 +20,7 @@ from lyceum.records import MAXIMUM_RECORD_BYTES, Reason
 
 _BLANKS: Final = b" \t\r\n"
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
-_UTF_16: Final = re.compile(rb"(?:\xff\xfe)?+[{\[]\0[^\0]\0|(?:\xfe\xff)?+\0[{\[]\0[^\0]")
+_UTF_16: Final = re.compile(rb"(?:\xff\xfe)?[{\[]\0[^\0]\0|(?:\xfe\xff)?\0[{\[]\0[^\0]")
 _INSPECTED_BYTES: Final = 6
 _OPENING: Final = frozenset(b"{[")
 _STRAY: Final = frozenset(b"}],:")
@@ -41,15 +41,16 @@ _ARRAY_END: Final = ord("]")
 _OBJECT: Final = ord("{")
 _OBJECT_END: Final = ord("}")
 
+# Groups are never repeated possessively: CPython before 3.11.5 loses its place when the last repetition fails half-way.
 _BLANK_RUN = re.compile(rb"[ \t\r\n]*+")
 _SCALAR = re.compile(rb'[^ \t\r\n,\[\]{}"]*+')
-_IN_STRING = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
-_TO_BRACKET = re.compile(rb'(?:[^"{}\[\]]++|"(?:[^"\\]++|\\.)*+")*+', re.DOTALL)
+_IN_STRING = re.compile(rb'(?:[^"\\]++|\\.)*', re.DOTALL)
+_TO_BRACKET = re.compile(rb'(?:[^"{}\[\]]++|"(?:[^"\\]++|\\.)*")*', re.DOTALL)
 _STATEMENTS_KEY: Final = b'"statements"'
 _STATEMENT_RESULT = re.compile(
-    rb'\{\s*+(?:"(?:[^"\\]++|\\.)*+"\s*+:\s*+(?:"(?:[^"\\]++|\\.)*+"|[^\s"{}\[\],]++)\s*+,\s*+)*+"statements"\s*+:\s*+\['
+    rb'\{\s*+(?:"(?:[^"\\]++|\\.)*"\s*+:\s*+(?:"(?:[^"\\]++|\\.)*"|[^\s"{}\[\],]++)\s*+,\s*+)*"statements"\s*+:\s*+\['
 )
-_OPENER = re.compile(rb'\{\s*+"(?:[^"\\]++|\\.)*+"')
+_OPENER = re.compile(rb'\{\s*+"(?:[^"\\]++|\\.)*"')
 _BULK_BYTES: Final = 512 * 1024
 _BULK_ATTEMPTS: Final = 8
 _LONGEST_SEPARATOR: Final = 64

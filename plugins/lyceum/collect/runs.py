@@ -13,6 +13,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
+import psycopg
+
 from lyceum import database, faults, identity, organizations, partitions
 from lyceum.collect import parameters
 from lyceum.collect.archived_keys import find_archived_keys
@@ -26,7 +28,7 @@ from lyceum.collect.preparation import Preparation, PreparedBatch
 from lyceum.collect.reading import read_chunks
 from lyceum.collect.reports import BatchOutcome, CollectReport, InputFailure, InputReport, Progress
 from lyceum.database import Connection, ConnectionTarget
-from lyceum.errors import ConfigurationError, InputError
+from lyceum.errors import ConfigurationError, InputError, RetryableError
 from lyceum.identity import OrganizationHasher
 from lyceum.organizations import Format, Organization, Source
 from lyceum.records import Input
@@ -176,8 +178,13 @@ def open_run(
                 known_ids=KnownIds(tenant.organization_id),
             ),
         )
-        run.ensure_partitions(names)
-        yield run
+        try:
+            run.ensure_partitions(names)
+            yield run
+        except psycopg.OperationalError as error:
+            raise RetryableError(
+                f"The connection to PostgreSQL failed: {str(error).splitlines()[0]}. Collect again; what was committed stays."
+            ) from error
 
 
 class Collector:
@@ -279,10 +286,11 @@ class Collector:
                 batch = run.prepare(chunk, registered.input_id)
                 if batch.first_ordinal == 1:
                     run.require_open_weeks(entry, batch)
-                self._submit(batch, report, self._done(entry, chunk))
+                # Whatever happens from here on, the batch at work must not wait for an answer that never comes.
                 last = batch
+                self._submit(batch, report, self._done(entry, chunk))
         except BaseException:
-            if last is not None:
+            if last is not None and not last.is_last.done():
                 last.is_last.set_result(False)
             raise
         if last is not None:

@@ -111,10 +111,11 @@ def test_of_two_events_with_one_id_the_first_wins(tenant: Tenant, batches: int) 
 
 @pytest.mark.parametrize("moved", ["05-14 10:01", "05-13 10:00", "05-07 10:00"])
 def test_a_changed_timestamp_is_a_conflict_even_in_another_week(tenant: Tenant, moved: str) -> None:
-    tenant.collect(deliver(event(1, "05-14 10:00")))
-    report = tenant.collect(deliver(event(1, moved)))
+    # Weeks before and after are open, too.
+    tenant.collect(deliver(event(1, "05-14 10:00"), event(2, "05-07 10:00"), event(3, "05-09 10:00")))
+    report = tenant.collect(deliver(event(1, moved), event(3, moved)))
 
-    assert report.quarantined == Counter(conflict=1)
+    assert report.quarantined == Counter(conflict=2)
     tenant.check_books()
 
 

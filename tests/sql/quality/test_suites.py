@@ -388,6 +388,20 @@ def test_at_most_twenty_keys_are_named(running_build: RunningBuild, connection: 
     assert len(failure.keys) == 20
 
 
+def test_planning_for_millions_of_rows_changes_no_outcome(
+    running_build: RunningBuild, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = running_build.warehouse.settings
+    connection.execute(DAMAGE["stage_two_candidates"]["learner_days.has_negative_counts"])  # type: ignore[arg-type]
+    few = [audit(connection, settings, suite, running_build.build_id).outcomes for suite in SUITES]
+    monkeypatch.setattr("lyceum.quality.running_build._BULK", 1)
+    many = [audit(connection, settings, suite, running_build.build_id).outcomes for suite in SUITES]
+    assert many == few
+    assert connection.execute("show enable_nestloop").fetchone() == ("off",)
+    connection.rollback()
+    assert connection.execute("show enable_nestloop").fetchone() == ("on",)
+
+
 def test_outcomes_name_no_identity(running_build: RunningBuild, connection: Connection) -> None:
     for suite, damages in DAMAGE.items():
         for name in damages:

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import hashlib
 import re
+from binascii import unhexlify
+from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final, TypeVar
@@ -327,7 +329,8 @@ class StatementReader:
                 return False
             if len(names) < _REMEMBERED_NAMES:
                 names.update(extensions)
-        return _STRUCTURES.isdisjoint([type(value) for value in extensions.values()])
+        kinds: Iterable[object] = map(type, extensions.values())
+        return _STRUCTURES.isdisjoint(kinds)
 
     def _content(self, record: bytes, statement: structure.Statement, facts: _Facts) -> bytes:
         """Return the canonical content: no property of the record is there twice, and free parts are cleaned."""
@@ -561,17 +564,23 @@ class StatementReader:
         """Return the segments of `a[.]b[,]c[.]d` in their order. A player states all of a session's, again and again."""
         if type(stated) is not str:
             return ()
-        known = self._segments
-        found = []
-        for text in stated.split("[,]"):
-            if (pair := known.get(text)) is not None:
-                found.append(pair)
-            elif (pair := segment(text)) is not None:
-                if len(known) >= _REMEMBERED_SEGMENTS:
-                    known.clear()
-                known[text] = pair
-                found.append(pair)
-        return tuple(found)
+        texts = stated.split("[,]")
+        if "[.]" not in texts[-1]:
+            # The one that is being played; it has no end yet.
+            texts.pop()
+        found = [*map(self._segments.get, texts)]
+        if None in found:
+            found = [*map(self._segment, texts)]
+            return tuple(pair for pair in found if pair is not None)
+        return tuple(found)  # type: ignore[arg-type]
+
+    def _segment(self, text: str) -> tuple[Decimal, Decimal] | None:
+        pair = self._segments.get(text)
+        if pair is None and (pair := segment(text)) is not None:
+            if len(self._segments) >= _REMEMBERED_SEGMENTS:
+                self._segments.clear()
+            self._segments[text] = pair
+        return pair
 
     # What is rare.
 
@@ -660,7 +669,7 @@ def uuid_bytes(text: str) -> bytes | None:
     if len(text) != _UUID_LENGTH or text[8:24:5] != "----":
         return None
     try:
-        value = bytes.fromhex(text.replace("-", ""))
+        value = unhexlify(text.replace("-", ""))
     except ValueError:
         return None
     return value if len(value) == _UUID_BYTES else None

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
+from psycopg import sql
+
 from lyceum import partitions
 from lyceum.analytics import scope
 from lyceum.analytics.models import Layer, ModelRun, ensure_models_prepared, run_models
@@ -157,8 +159,21 @@ def _begin(target: ConnectionTarget, settings: Settings, as_of: datetime, run_id
     ensure_models_prepared(target, settings)
     with connect(target) as connection:
         begun = scope.begin(connection, as_of, run_id)
+    if begun.events:
+        _tell_planner(target)
     reach("build.begun")
     return begun
+
+
+def _tell_planner(target: ConnectionTarget) -> None:
+    """Give the planner statistics of what the build reads before autovacuum does.
+
+    Without them it takes the raw events of a build for a handful and puts them into the hash of a join whose keys are all
+    alike, which no limit of memory splits: 1.8 GB for seven million events.
+    """
+    with connect(target, autocommit=True) as connection:
+        for table in ("ops.batches", "ops.build_batches", "core.verbs", "stage_one.raw_data_collection"):
+            connection.execute(sql.SQL("analyze {}").format(sql.Identifier(*table.split("."))))
 
 
 def _audit_raw(target: ConnectionTarget, settings: Settings, build_id: int) -> None:

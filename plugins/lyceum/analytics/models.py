@@ -155,7 +155,7 @@ def _manifest(project: Path, target_folder: Path) -> Manifest:
             )
         _MANIFESTS[project] = result.result  # type: ignore[assignment]
     # An invocation leaves its marks on the manifest (compiled SQL, injected CTEs), so each gets a copy.
-    manifest = _MANIFESTS[project].deepcopy()
+    manifest: Manifest = _MANIFESTS[project].deepcopy()  # type: ignore[no-untyped-call]
     _bind(manifest, os.environ["PGDATABASE"])
     return manifest
 

@@ -15,8 +15,12 @@ from lyceum.settings import Settings
 from warehouse import SERVER_OPTIONS, SharedServer, TestRun, Warehouse, begin_test_run
 
 # Quick runs try the same examples every time; exhaustive runs look for new ones. Neither judges by the clock.
-hypothesis.settings.register_profile("quick", deadline=None, max_examples=50, derandomize=True)
-hypothesis.settings.register_profile("exhaustive", deadline=None, max_examples=1000)
+hypothesis.settings.register_profile(
+    "quick", deadline=None, max_examples=50, derandomize=True, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.register_profile(
+    "exhaustive", deadline=None, max_examples=1000, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 
 _RUN = pytest.StashKey[TestRun]()
 _SERVER = pytest.StashKey[SharedServer]()

@@ -19,8 +19,10 @@ def main(home: Path, database_url: str | None) -> None:
 
     from lyceum import database
     from lyceum.settings import Settings
+    from lyceum.supervisor import AirflowServices
 
     for candidate in [home, *home.glob("homes/*/home")]:
+        AirflowServices(Settings(home=candidate)).stop()
         database.EmbeddedServer(Settings(home=candidate)).stop(immediately=True)
     if database_url is not None:
         prefix = home.name.replace("-", "_").lower()

@@ -52,14 +52,13 @@ class Program:
         return Call(done.returncode, done.stdout, done.stderr)
 
     def processes(self) -> list[int]:
-        """Every process that was started for this home."""
-        mark = f"LYCEUM_HOME={self.home}".encode()
+        """Every process that works in this home. Its environment would not do: whoever sets its title overwrites that."""
         found = []
         for folder in Path("/proc").iterdir():
             try:
-                if mark in (folder / "environ").read_bytes().split(b"\0"):
+                if (folder / "cwd").readlink().is_relative_to(self.home):
                     found.append(int(folder.name))
-            except (OSError, ValueError):
+            except OSError:
                 continue
         return found
 

@@ -40,6 +40,7 @@ class _Program(click.Group):
 
 @click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @json_option
+@click.version_option(package_name="lyceum", prog_name="lyceum")
 @click.option("-v", "--verbose", is_flag=True, help="Log what goes on to stderr.")
 def lyceum(verbose: bool) -> None:
     """Lyceum, a learning-analytics warehouse.
@@ -56,7 +57,8 @@ def lyceum(verbose: bool) -> None:
     Everything that is written lives in LYCEUM_HOME (default: .lyceum in the checkout). LYCEUM_DATABASE_URL points at a
     PostgreSQL of your own in place of the embedded one.
     """
-    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, handlers=[_handler()], force=True)
+    level = logging.INFO if verbose else logging.WARNING
+    logging.basicConfig(level=level, handlers=[_handler(level)], force=True)
 
 
 for _commands in _FAMILIES.values():
@@ -104,8 +106,10 @@ def _database_failure(error: Exception) -> LyceumError | None:
     return kind(f"The database refused: {said}{code}. Look at `lyceum status`; when the server runs, try again.")
 
 
-def _handler() -> logging.Handler:
+def _handler(level: int) -> logging.Handler:
+    """Return a handler that keeps quiet below `level`, also where a library gives its own logger a lower one."""
     handler = logging.StreamHandler()
+    handler.setLevel(level)
     handler.setFormatter(_Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     return handler
 

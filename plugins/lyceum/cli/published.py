@@ -20,7 +20,8 @@ def show_published(console: Console, settings: Settings, published: Published, i
     """Print the organizations with their published numbers; with the UI's address and the next commands unless `is_once`."""
     from rich.table import Table
 
-    console.print(f"\n[bold green]Published[/] in {duration(published.seconds)}\n")
+    outcome = "[bold green]Published[/] in" if published.has_changed else "[bold green]Up to date[/] after"
+    console.print(f"\n{outcome} {duration(published.seconds)}\n")
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 3, 0, 0))
     table.add_column("")
     for organization in published.organizations:
@@ -63,8 +64,13 @@ def _show_next(console: Console, settings: Settings, published: Published) -> No
     table.add_column(overflow="fold")
     table.add_row("Airflow", f"{show_link(console, published.airflow)}  user {ADMINISTRATOR}, password {password}")
     table.add_row("Drop files", f"{settings.landing}/{slug}/xapi/")
-    table.add_row("Ask", 'lyceum psql -- -c "select * from stage_three.aggregated_analytics limit 5"')
-    table.add_row("More data", f"lyceum simulate {slug} --days 30")
+    table.add_row("More data", f"lyceum simulate {slug} --seed 2")
+    table.add_row("Refused", f"lyceum quarantine list --organization {slug}")
+    table.add_row(
+        "Ask",
+        'lyceum psql -- -c "select period_start, learners_active from stage_three.aggregated_analytics'
+        " where subject_type = 'organization'\"",
+    )
     table.add_row("Stop", "Ctrl-C")
     console.print(table)
 

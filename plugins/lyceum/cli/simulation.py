@@ -24,7 +24,7 @@ _SHARE = click.FloatRange(0, 1)
 @click.command(
     epilog="""\b
     Examples:
-        lyceum simulate harbor-college --days 30
+        lyceum simulate harbor-college --seed 2
         lyceum simulate harbor-college --first-day 2026-03-02 --days 5 --learners 2000 --late 0.1
         lyceum simulate --into /tmp/deliveries --organizations 3 --first-day 2026-03-02 --days 7"""
 )
@@ -73,7 +73,7 @@ def simulate(
     if (slug is None) == (into is None):
         raise ConfigurationError(
             "Name either an organization, whose landing folder is filled, or a folder with --into. "
-            "For example: lyceum simulate harbor-college --days 30"
+            "For example: lyceum simulate harbor-college --seed 2"
         )
     until = as_of or invocation.clock()
     plans: tuple[OrganizationPlan, ...]
@@ -96,7 +96,9 @@ def simulate(
     with progress(invocation, "Simulating") as report:
         for delivery in deliver(plan):
             of = delivery.organization.slug
-            folder = into / of if into is not None else landing_folder(invocation.settings, of, DEFAULT_SOURCE)
+            # A folder for each simulation: none replaces what another has made for the same days.
+            landed = landing_folder(invocation.settings, of, DEFAULT_SOURCE) / f"{plan.first_day}-seed-{seed}"
+            folder = into / of if into is not None else landed
             write_delivery(delivery, folder)
             folders.add(folder)
             files += 1

@@ -177,11 +177,21 @@ class AirflowServices:
         """Say whether any of the four processes runs."""
         return any(processes.find(service) for service in self._services({}))
 
+    def is_outdated(self) -> bool:
+        """Say whether the library was changed after the scheduler, which keeps it imported for its tasks, was started."""
+        try:
+            started = (self._settings.run / "airflow-scheduler.json").stat().st_mtime
+        except FileNotFoundError:
+            return False
+        return any(file.stat().st_mtime > started for file in (self._settings.plugins / "lyceum").rglob("*.py"))
+
     def stop(self) -> list[str]:
         """Stop all four processes and their children, and return the names of those that ran.
 
         A running task has ten seconds to end, then it is ended and tried again after the next start.
         """
+        if not self._settings.run.exists():
+            return []
         with self._locked("start"):
             services = {service.name: service for service in self._services({})}
             # The API server goes last: the others tell it what became of their tasks.

@@ -27,6 +27,7 @@ _RESTARTS = 5
 _COLLECT = "collect_raw_data"
 _BUILD = "build_analytics"
 _ANNOUNCE = "announce"
+_PUBLISH = "publish"
 _RESTARTED = "it had ended and was started again"
 
 Stay = Callable[[float], bool]
@@ -39,11 +40,11 @@ class DagRunError(LyceumError):
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What `lyceum run` shows when the first numbers are up."""
+    """What `lyceum run` shows when numbers are up; `has_changed` tells whether this call published anything new."""
 
     seconds: float
+    has_changed: bool
     airflow: str
-    runs: tuple[str, ...]
     organizations: tuple[OrganizationSummary, ...]
     courses: tuple[CourseSummary, ...]
 
@@ -62,11 +63,11 @@ def running_warehouse(settings: Settings, narrator: Narrator, clock: Callable[[]
         with narrator.step("Sample data") as step:
             _make_samples(settings, running, step, clock())
         lifecycle.wait_for_airflow(settings, narrator)
-        runs = _collect_and_build(settings, narrator)
+        has_changed = _collect_and_build(settings, narrator)
         yield Published(
             seconds=time.monotonic() - began,
+            has_changed=has_changed,
             airflow=str(running.airflow),
-            runs=tuple(f"{run.dag_id} {run.run_id}" for run in runs),
             organizations=tuple(summarize(running.target)),
             courses=tuple(busiest_courses(running.target)),
         )
@@ -115,34 +116,36 @@ def _make_samples(settings: Settings, running: Running, step: Step, as_of: datet
     step.detail(f"{samples.statements:,} xAPI statements of {' and '.join(samples.organizations)}")
 
 
-def _collect_and_build(settings: Settings, narrator: Narrator) -> list[DagRun]:
+def _collect_and_build(settings: Settings, narrator: Narrator) -> bool:
+    """Collect what has landed, wait for the build that covers it, and say whether any build published meanwhile."""
     with AirflowServices(settings).api() as api:
         collected = _follow(api, api.trigger(_COLLECT), narrator)
         _require_success(api, collected)
-        built = _follow(api, _build_after(api, collected, narrator), narrator)
-        _require_success(api, built)
-        return [collected, built]
+        builds = _follow_builds(api, collected, narrator)
+        _require_success(api, builds[-1])
+        tasks = [task for build in builds for task in api.task_runs(build)]
+        return any(task.task_id == _PUBLISH and task.state == "success" for task in tasks)
 
 
-def _build_after(api: AirflowApi, collected: DagRun, narrator: Narrator) -> DagRun:
-    """Return a build that begins after the collection told of itself, and therefore covers it. Earlier ones are told first.
+def _follow_builds(api: AirflowApi, collected: DagRun, narrator: Narrator) -> list[DagRun]:
+    """Tell the builds until one has ended that began after the collection told of itself, and therefore covers it.
 
     Not the build whose asset event came from the collection: Airflow wakes one build for several events, and names the
     first of them only.
     """
     announced = next(task.started_at for task in api.task_runs(collected) if task.task_id == _ANNOUNCE)
     assert announced is not None
-    told: set[str] = set()
+    builds: list[DagRun] = []
     deadline = time.monotonic() + _WOKEN_SECONDS
     while time.monotonic() < deadline:
         runs = api.dag_runs(_BUILD, since=announced - _EARLIER)
-        for run in runs:
-            if run.started_at is not None and run.started_at >= announced:
-                return run
-        running = next((run for run in runs if run.state == "running" and run.run_id not in told), None)
-        if running is not None:
-            told.add(running.run_id)
-            _follow(api, running, narrator)
+        covering = next((run for run in runs if run.started_at is not None and run.started_at >= announced), None)
+        if covering is not None:
+            return [*builds, _follow(api, covering, narrator)]
+        told = {build.run_id for build in builds}
+        earlier = next((run for run in runs if run.state == "running" and run.run_id not in told), None)
+        if earlier is not None:
+            builds.append(_follow(api, earlier, narrator))
             deadline = time.monotonic() + _WOKEN_SECONDS
             continue
         with narrator.waiting(f"Waiting for {_COLLECT} to wake {_BUILD}"):

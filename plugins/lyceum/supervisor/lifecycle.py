@@ -118,7 +118,8 @@ def wait_for_airflow(settings: Settings, narrator: Narrator) -> None:
         step.detail("starting the scheduler, the DAG processor, the triggerer and the API server")
         services.wait_until_healthy()
         services.wait_until_parsed()
-        step.detail(str(services.address))
+        outdated = "; it runs an older library, restart it: lyceum down" if services.is_outdated() else ""
+        step.detail(f"{services.address}{outdated}")
 
 
 def down(settings: Settings, narrator: Narrator) -> list[str]:

@@ -216,7 +216,7 @@ def test_simulated_deliveries_land_where_they_are_collected_from(
 ) -> None:
     made = lyceum("simulate", college, "--days", "2", "--learners", "5", "--courses", "1", "--as-of", CLOCK)
 
-    folder = warehouse.settings.landing / college / "xapi"
+    folder = warehouse.settings.landing / college / "xapi" / "2026-03-08-seed-1"
     assert made["folders"] == [str(folder)]
     assert sorted(file.name for file in folder.iterdir()) == [
         f"{college}-2026-03-08.ndjson.gz",

@@ -6,10 +6,12 @@ organizations as (
 
     select
         organization_id,
-        greatest(dirty_from, first_event_on) as dirty_from,
+        dirty_from,
         closed_through
     from build.int_build__organizations
-    where greatest(dirty_from, first_event_on) <= closed_through
+    where
+        first_event_on is not null
+        and greatest(dirty_from, first_event_on) <= closed_through
 
 ),
 

@@ -9,7 +9,9 @@ organizations as (
         greatest(dirty_from, first_event_on) as dirty_from,
         closed_through
     from build.int_build__organizations
-    where greatest(dirty_from, first_event_on) <= closed_through
+    where
+        first_event_on is not null
+        and greatest(dirty_from, first_event_on) <= closed_through
 
 ),
 

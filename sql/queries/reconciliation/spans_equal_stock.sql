@@ -8,7 +8,9 @@ organizations as (
         organization_id,
         closed_through
     from build.int_build__organizations
-    where greatest(dirty_from, first_event_on) <= closed_through
+    where
+        first_event_on is not null
+        and greatest(dirty_from, first_event_on) <= closed_through
 
 ),
 

@@ -8,7 +8,8 @@ import pytest
 
 from lyceum.database import Connection
 from lyceum.errors import AuditError, ConfigurationError
-from lyceum.quality import reconcile
+from lyceum.quality import SUITES, reconcile
+from lyceum.quality.expectations import audit
 from lyceum.quality.reconciliation import CHECKS, compare
 from sql.quality.conftest import RunningBuild  # type: ignore[import-not-found]
 
@@ -293,6 +294,18 @@ def test_a_void_that_comes_while_the_build_runs_is_no_mismatch(
     connection.execute(_LATER_VOID)
     after = compare(connection, settings, running_build.build_id)
     assert after.mismatches == ()
+
+
+def test_an_organization_whose_events_are_all_voided_needs_no_rows(
+    running_build: RunningBuild, connection: Connection
+) -> None:
+    settings = running_build.warehouse.settings
+    connection.execute("update build.int_build__organizations set first_event_on = null where organization_id = 1")
+    for table in ("organization_analytics", "int_organization_periods", "int_organization__dirty_days"):
+        connection.execute(f"delete from build.{table} where organization_id = 1")  # type: ignore[arg-type]
+    assert compare(connection, settings, running_build.build_id).mismatches == ()
+    for suite in SUITES:
+        assert audit(connection, settings, suite, running_build.build_id).failures == ()
 
 
 def test_samples_name_no_identity(running_build: RunningBuild, connection: Connection) -> None:

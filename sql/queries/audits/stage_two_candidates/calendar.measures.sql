@@ -10,7 +10,9 @@ left join build.organization_analytics as candidates
     on
         organizations.organization_id = candidates.organization_id
         and candidates.activity_date <= organizations.closed_through
-where greatest(organizations.dirty_from, organizations.first_event_on) <= organizations.closed_through
+where
+    organizations.first_event_on is not null
+    and greatest(organizations.dirty_from, organizations.first_event_on) <= organizations.closed_through
 group by
     organizations.organization_id,
     organizations.closed_through,

@@ -69,11 +69,7 @@ class _Reading:
 
 
 class Warehouse:
-    """One organization. `as_of` is an argument of everything that depends on time.
-
-    `ledger_weeks` are sealed weeks whose event ids the ledger has not let go of yet (it does when no organization needs the
-    week any more); whoever drives the product says so, because voids are judged by it.
-    """
+    """One organization. `as_of` is an argument of everything that depends on time."""
 
     def __init__(self, calendar: Calendar, trainers: frozenset[str] = frozenset()) -> None:
         self.calendar = calendar
@@ -81,7 +77,6 @@ class Warehouse:
         self.accepted: list[Accepted] = []
         self.quarantine: list[Quarantined] = []
         self.week_states: dict[date, str] = {}
-        self.ledger_weeks: frozenset[date] = frozenset()
         self.built_as_of: datetime | None = None
         self._awaited_voids: set[str] = set()
         self._by_id: dict[str, list[Accepted]] = defaultdict(list)
@@ -192,19 +187,15 @@ class Warehouse:
         return None
 
     def _void(self, target_id: str, is_history: bool) -> bool:
-        """Apply a void to its target, or remember it for a target that the ledger does not know; False when it is too late.
+        """Apply a void to its target, or remember it for a target that has not come; False when it is too late.
 
         History reopens the target's week, too.
         """
-        known = [
-            one
-            for one in self._by_id.get(target_id, [])
-            if self.week_states[one.week] == "open" or one.week in self.ledger_weeks
-        ]
+        known = self._by_id.get(target_id, [])
         if not known:
             self._awaited_voids.add(target_id)
             return True
-        target = max(known, key=lambda one: one.week)
+        target = max(known, key=lambda one: (self.week_states[one.week] == "open", one.week))
         if is_history:
             self._reopen([target.week])
         if self.week_states[target.week] == "sealed":

@@ -72,7 +72,6 @@ class Comparison:
     ) -> Outcome:
         """Collect files, whose names are in order."""
         outcome = Outcome()
-        organization.expected.ledger_weeks = self.product.ledger_weeks(organization.slug)
         for file in files:
             self._tell(f"{organization.slug} {file.name} history={is_history}\n" + "\n".join(map(repr, file.lines)))
             if file.content in organization.known_contents:
@@ -90,7 +89,6 @@ class Comparison:
 
     def replay(self, organization: Organization, reason: Reason, as_of: datetime) -> Outcome:
         """Collect what was refused for this reason once more."""
-        organization.expected.ledger_weeks = self.product.ledger_weeks(organization.slug)
         outcome = organization.expected.replay(as_of, reason)
         self._tell(f"replay {organization.slug} {reason}: {outcome}")
         self._compare_counts(organization, outcome, self.product.replay(organization.slug, reason, as_of))

@@ -94,6 +94,10 @@ class Product:
         """Build, publish and seal."""
         steps.build(self._lent.target, self._lent.settings, as_of, "property")
 
+    def seal(self, as_of: datetime) -> None:
+        """Seal what is due and built."""
+        steps.seal(self._lent.target, self._lent.settings, as_of)
+
     def build_in_steps(self, as_of: datetime, interrupt: Callable[[str], None]) -> None:
         """Build and publish step by step, without the seal; `interrupt` is called before each step."""
         target, settings = self._lent.target, self._lent.settings
@@ -117,18 +121,6 @@ class Product:
         return dict(
             self._rows("select week_start, state from ops.week_states where organization_id = %(organization)s", slug)
         )
-
-    def ledger_weeks(self, slug: str) -> frozenset[date]:
-        """Weeks of which the ledger holds event ids."""
-        rows = self._rows(
-            """
-            select distinct date_trunc('week', activity_date::timestamp)::date
-            from stage_one.event_keys
-            where organization_id = %(organization)s
-            """,
-            slug,
-        )
-        return frozenset(week for (week,) in rows)
 
     def closed_through(self, slug: str) -> date | None:
         rows = self._rows(

@@ -243,7 +243,7 @@ def _columns(connection: Connection, table: _Table) -> list[str]:
 
 
 def _advance(connection: Connection, build_id: int, as_of: object) -> tuple[int, ...]:
-    """Clear the hours that gained no further batch, and move watermark and version of every changed organization."""
+    """Clear the hours that no further batch has touched, and move watermark and version of every changed organization."""
     organizations = connection.execute(
         "select distinct organization_id from ops.build_batches where build_id = %s order by 1", (build_id,)
     ).fetchall()
@@ -278,6 +278,17 @@ def _advance(connection: Connection, build_id: int, as_of: object) -> tuple[int,
                             and scope.organization_id = batches.organization_id
                             and scope.batch_id = batches.batch_id
                     )
+            )
+            and (
+                hours.marked_by is null
+                or exists (
+                    select 1
+                    from ops.build_batches as scope
+                    where
+                        scope.build_id = %(build)s
+                        and scope.organization_id = hours.organization_id
+                        and scope.batch_id = hours.marked_by
+                )
             )
         """,
         {"build": build_id},

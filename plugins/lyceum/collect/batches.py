@@ -288,10 +288,10 @@ class BatchWriter:
         self.connection.execute(
             """
             with hours as (
-                insert into ops.pending_hours (organization_id, collected_hour)
-                select %(organization_id)s, pending.collected_hour
+                insert into ops.pending_hours (organization_id, collected_hour, marked_by)
+                select %(organization_id)s, pending.collected_hour, %(batch_id)s
                 from unnest(%(hours)s::timestamptz[]) as pending (collected_hour)
-                on conflict (organization_id, collected_hour) do nothing
+                on conflict (organization_id, collected_hour) do update set marked_by = excluded.marked_by
             ),
             input as (
                 update ops.inputs

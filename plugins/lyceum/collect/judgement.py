@@ -101,17 +101,24 @@ class Judge:
             return week in taking or week in self.live_weeks or self.reopen(week)
 
         effects = judgement.effects
+        settled = {event_id for event_id, is_void in in_batch.items() if not is_void}
         for position, target in accepted.items():
+            event_id = packed.event_id(position)
+            if event_id in settled:
+                # It repeats an event of this batch, or is in conflict with it: it has no effect of its own.
+                continue
             effect = voids.effect_of(target, targets, takes_events)
             if effect == "too_late":
                 judgement.accepted[position] = False
                 judgement.refused[position] = "void_too_late"
-            elif effect == "here":
+                continue
+            settled.add(event_id)
+            if effect == "here":
                 effects.here.add(target)
             elif effect == "earlier":
                 effects.earlier[target] = targets.raw_rows[target]
             elif effect == "unseen":
-                effects.unseen.setdefault(target, packed.event_id(position))
+                effects.unseen.setdefault(target, event_id)
 
     def _tombstones(self, prepared: PreparedEvents, judgement: Judgement) -> None:
         packed = prepared.packed

@@ -21,6 +21,7 @@ FINISHED_TASK_STATES = frozenset({"success", "failed", "skipped", "upstream_fail
 
 _SECONDS = 30.0
 _FIRST_ANSWER_SECONDS = 120.0
+_GROUP = "::group::"
 _END_OF_GROUP = "::endgroup::"
 _ATTEMPTS = 4
 
@@ -147,13 +148,8 @@ class AirflowApi:
             f"/taskInstances/{quote(task.task_id)}/logs/{max(1, task.try_number)}"
         )
         content = self._get(path, map_index=task.map_index, full_content="true").get("content", [])
-        messages = [_log_line(entry) for entry in content]
-        # The first group names the files that the log was read from.
-        ends = [index for index, message in enumerate(messages) if message == _END_OF_GROUP]
-        told = [
-            message for message in messages[ends[0] + 1 if ends else 0 :] if message and not message.startswith("::")
-        ]
-        return "\n".join("\n".join(told).splitlines()[-lines:])
+        told = "\n".join(_without_groups([_log_line(entry) for entry in content]))
+        return "\n".join(told.splitlines()[-lines:])
 
     def _get(self, path: str, **parameters: Any) -> Any:
         return self._request("GET", path, params=parameters)
@@ -222,6 +218,24 @@ def _task_run(task: Mapping[str, Any]) -> TaskRun:
 
 def _instant(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
+
+
+def _without_groups(messages: list[str]) -> list[str]:
+    """Return the messages without the groups that Airflow folds away: what it does before and after the task's own work.
+
+    A group that never ends stays, because the task ended within it.
+    """
+    kept: list[str] = []
+    group: list[str] | None = None
+    for message in messages:
+        if message.startswith(_GROUP):
+            kept += group or []
+            group = []
+        elif message == _END_OF_GROUP:
+            group = None
+        elif message:
+            (kept if group is None else group).append(message)
+    return kept + (group or [])
 
 
 def _log_line(entry: object) -> str:

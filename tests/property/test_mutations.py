@@ -1,0 +1,246 @@
+"""Deliberate bugs, each of which a few tests must notice: tests that cannot fail prove nothing.
+
+Each bug is a replacement in a copy of the sources, whose old text must be there exactly once. When a source has changed
+since, say here how the same bug looks in it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from lyceum.database import ConnectionTarget
+
+ROOT = Path(__file__).parents[2]
+COPIED = ("dbt_project", "expectations", "plugins", "pyproject.toml", "sql", "tests")
+SCENARIOS = "tests/property/test_scenarios.py"
+EVERYTHING = "test_six_weeks_of_everything_in_three_zones"
+
+pytestmark = [pytest.mark.exhaustive, pytest.mark.timeout(1200)]
+
+
+@dataclass(frozen=True)
+class Change:
+    """One replacement in one file."""
+
+    path: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """A bug, and the scenarios of which at least one must turn red."""
+
+    name: str
+    changes: tuple[Change, ...]
+    tests: tuple[str, ...] = (EVERYTHING,)
+
+
+def mutation(name: str, path: str, old: str, new: str, *tests: str) -> Mutation:
+    return Mutation(name, (Change(path, old, new),), tests or (EVERYTHING,))
+
+
+COLLECT = "plugins/lyceum/collect/"
+STAGE_TWO = "dbt_project/models/stage_two/"
+
+MUTATIONS = (
+    mutation(
+        "the ledger is never asked",
+        COLLECT + "judgement.py",
+        "candidates = candidates[self.known_ids.may_be_known(self.connection, ids, self.live_weeks)]",
+        "candidates = candidates[:0]",
+    ),
+    mutation(
+        "the ledger forgets the organization",
+        COLLECT + "ledger.py",
+        "keys.organization_id = {organization_id}",
+        "{organization_id} > 0",
+        "test_the_same_ids_in_two_organizations_do_not_meet",
+    ),
+    mutation(
+        "a conflict is taken for a duplicate",
+        COLLECT + "judgement.py",
+        "if prepared.packed.content_hash(position) == key.content_hash:",
+        "if True:",
+        "test_an_id_comes_again_with_other_content",
+    ),
+    mutation(
+        "an event's day is its day in UTC",
+        COLLECT + "preparation.py",
+        "self.calendar.local_dates(packed.occurred[on_time])",
+        "packed.occurred[on_time] // 86_400_000_000",
+    ),
+    mutation(
+        "a week that is over still opens",
+        COLLECT + "weeks.py",
+        "(is_history or as_of < calendar.seal_due_at(week))",
+        "True",
+        "test_a_week_that_was_never_built_takes_nothing_once_it_is_over_for_seven_days",
+    ),
+    mutation(
+        "a void that comes first is forgotten",
+        COLLECT + "judgement.py",
+        "if self.has_tombstones:",
+        "if False:",
+        "test_of_two_early_voids_with_one_id_only_the_accepted_one_waits",
+    ),
+    mutation(
+        "a void in conflict takes effect",
+        COLLECT + "judgement.py",
+        "if event_id in settled:",
+        "if False:",
+        "test_of_two_voids_with_one_id_only_the_accepted_one_voids",
+    ),
+    mutation(
+        "voided events count",
+        "dbt_project/models/staging/stg_raw__events.sql",
+        "    not events.is_void\n    and not events.is_voided",
+        "    not events.is_void",
+        "test_voiding_the_first_event_moves_the_organizations_beginning",
+    ),
+    mutation(
+        "a replay leaves its rows unresolved",
+        COLLECT + "replays.py",
+        "_resolve(writer.connection, run, resolved)",
+        "_resolve(writer.connection, run, resolved[:0])",
+        "test_a_week_is_sealed_restored_and_sealed_again_without_a_trace",
+    ),
+    mutation(
+        "an hour built again adds to what it had told",
+        STAGE_TWO + "int_learner_day__flow.sql",
+        "        not exists (\n            select 1\n            from hours",
+        "        true or not exists (\n            select 1\n            from hours",
+        "test_an_hour_that_reaches_a_sealed_and_an_open_week_is_rebuilt_for_the_open_one",
+    ),
+    mutation(
+        "distinct resources are summed over hours",
+        STAGE_TWO + "int_learner_day__flow.sql",
+        "coalesce(cardinality(stage_two.object_union(viewed_object_ids)), 0)::bigint as resources_viewed",
+        "coalesce(sum(cardinality(viewed_object_ids)), 0)::bigint as resources_viewed",
+    ),
+    mutation(
+        "of an hour's segments only the longest count",
+        STAGE_TWO + "int_learner_video_day__merged.sql",
+        "range_agg(watched_segments) as watched_segments",
+        "max(watched_segments) as watched_segments",
+    ),
+    mutation("a gap of 31 minutes does not end a session", "dbt_project/dbt_project.yml", "minutes: 30", "minutes: 31"),
+    mutation(
+        "a month of actives has 27 days",
+        "dbt_project/dbt_project.yml",
+        "monthly_active_days: 28",
+        "monthly_active_days: 27",
+    ),
+    mutation("risk begins a day early", "dbt_project/dbt_project.yml", "at_risk_days: 7", "at_risk_days: 6"),
+    mutation(
+        "enrollment lapses a day early",
+        "dbt_project/dbt_project.yml",
+        "enrollment_lapse_days: 180",
+        "enrollment_lapse_days: 179",
+        "test_enrollment_lapses_while_nobody_delivers_anything",
+    ),
+    mutation(
+        "weeks begin on Sunday",
+        "dbt_project/macros/week_start.sql",
+        "({{ day }} - mod({{ day }} - date '1900-01-01', 7))",
+        "({{ day }} - mod({{ day }} - date '1899-12-31', 7))",
+    ),
+    mutation(
+        "the last completion counts instead of the first",
+        STAGE_TWO + "learner_courses.sql",
+        "min(course_completed_at) as completed_at",
+        "max(course_completed_at) as completed_at",
+    ),
+    mutation(
+        "a day closes when it begins",
+        STAGE_TWO + "int_build__organizations.sql",
+        "organizations.local_today - 1",
+        "organizations.local_today",
+    ),
+    mutation("quotients are cut off", "dbt_project/macros/ratio.sql", "    round((", "    trunc(("),
+    mutation(
+        "publishing clears an hour that gained a batch",
+        "plugins/lyceum/analytics/publish.py",
+        "                    and batches.collected_hour = hours.collected_hour\n                    and not exists (",
+        "                    and batches.collected_hour = hours.collected_hour\n                    and false and not exists (",
+        "test_a_batch_of_an_hour_that_is_being_built_is_not_lost",
+    ),
+    mutation(
+        "a week is sealed although hours are pending",
+        "plugins/lyceum/sealing/seal.py",
+        "            if pending:",
+        "            if pending < 0:",
+        "test_a_week_with_events_that_were_not_built_is_not_sealed",
+    ),
+    Mutation(
+        "restoring brings nothing back",
+        (
+            Change(
+                "plugins/lyceum/sealing/archive.py", "            copy.write(sink.getbuffer())", "            del sink"
+            ),
+            Change(
+                "plugins/lyceum/sealing/archive.py",
+                "    _require_same(archive.week, summarize_week(connection, manifest), manifest)\n\n\ndef summarize_week",
+                "\n\ndef summarize_week",
+            ),
+        ),
+        ("test_a_week_is_sealed_restored_and_sealed_again_without_a_trace",),
+    ),
+)
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """The sources and tests in a folder of their own."""
+    folder = tmp_path / "copy"
+    folder.mkdir()
+    for name in COPIED:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__", "target", "logs"))
+        else:
+            shutil.copy(source, folder / name)
+    return folder
+
+
+def run(copy: Path, target: ConnectionTarget, tests: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    """Run scenarios of the copy, on this test run's server."""
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(copy / "plugins"), str(copy / "tests")]),
+        "LYCEUM_TEST_DATABASE_URL": target.url(),
+    }
+    selected = [f"{SCENARIOS}::{name}" for name in tests]
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-m", "", *selected],
+        cwd=copy,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_without_a_bug_all_these_tests_are_green(copy: Path, template: ConnectionTarget) -> None:
+    ran = run(copy, template, sorted({name for one in MUTATIONS for name in one.tests}))
+    assert ran.returncode == pytest.ExitCode.OK, ran.stdout
+
+
+@pytest.mark.parametrize("bug", MUTATIONS, ids=lambda bug: bug.name)
+def test_a_bug_is_noticed(copy: Path, template: ConnectionTarget, bug: Mutation) -> None:
+    for change in bug.changes:
+        path = copy / change.path
+        text = path.read_text(encoding="utf-8")
+        assert text.count(change.old) == 1, f"{change.path} holds this {text.count(change.old)} times: {change.old!r}"
+        path.write_text(text.replace(change.old, change.new), encoding="utf-8")
+    ran = run(copy, template, bug.tests)
+    assert ran.returncode == pytest.ExitCode.TESTS_FAILED, ran.stdout
+    assert " error" not in ran.stdout.splitlines()[-1], ran.stdout

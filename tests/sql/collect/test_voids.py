@@ -146,6 +146,21 @@ def test_a_refused_void_can_be_sent_again(tenant: Tenant) -> None:
     assert voided(tenant) == {event_id(1)}
 
 
+def test_only_the_first_of_two_voids_with_one_id_has_an_effect(tenant: Tenant) -> None:
+    report = tenant.collect(deliver(event(1), event(2), void(3, 1), void(3, 2)))
+
+    assert (report.events_accepted, report.quarantined) == (3, Counter(conflict=1))
+    assert voided(tenant) == {event_id(1)}
+    assert tombstones(tenant) == set()
+
+
+def test_a_void_that_is_in_conflict_with_an_event_has_no_effect(tenant: Tenant) -> None:
+    report = tenant.collect(deliver(event(1), event(2), void(2, 1)))
+
+    assert (report.events_accepted, report.quarantined) == (2, Counter(conflict=1))
+    assert voided(tenant) == set()
+
+
 def test_a_void_reaches_no_other_organization(new_tenant: Callable[..., Tenant]) -> None:
     acme, beta = new_tenant("acme"), new_tenant("beta")
     acme.collect(deliver(event(1)))

@@ -210,8 +210,9 @@ def _union_length(segment_lists: Iterable[Sequence[tuple[Fraction, Fraction]]]) 
 def _completed_videos(events: Sequence[Record], watched: Mapping[str, Fraction]) -> set[str]:
     """Videos with a `completed` event, or of whose greatest stated length at least 95 % was watched."""
     completed = set()
-    for video in {event.object for event in events if event.is_video}:
-        said = [event for event in events if event.object == video]
+    video_events = [event for event in events if event.is_video]
+    for video in {event.object for event in video_events}:
+        said = [event for event in video_events if event.object == video]
         length = max((event.length for event in said if event.length is not None), default=None)
         if any(event.kind == "completed" for event in said) or (
             length is not None and watched.get(video, Fraction(0)) >= WATCHED_SHARE * length

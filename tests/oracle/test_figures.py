@@ -118,6 +118,8 @@ def test_without_a_length_only_the_event_completes_a_video() -> None:
     assert measure([watched("2026-03-02 10:00", ("0", "1000"))])["videos_completed"] == 0
     assert measure([watched("2026-03-02 10:00", kind="completed")])["videos_completed"] == 1
     assert measure([record("2026-03-02 10:00", "completed", "quiz")])["videos_completed"] == 0
+    by_another = [watched("2026-03-02 10:00"), record("2026-03-02 11:00", "completed", "film")]
+    assert measure(by_another)["videos_completed"] == 0, "this statement does not say that it is about a video"
 
 
 def test_a_video_watched_in_two_courses_is_completed_across_courses() -> None:

@@ -32,7 +32,12 @@ from lyceum.sealing.errors import ArchiveError
 from lyceum.sealing.files import ArchiveFiles, measure
 from lyceum.sealing.manifest import ColumnSummary, Manifest, SegmentColumn, combined_checksum
 
-ARCHIVED_TABLES = ("stage_two.learner_day_states", "stage_two.learner_video_day_states", "stage_one.event_keys")
+ARCHIVED_TABLES = (
+    "stage_two.learner_day_states",
+    "stage_two.learner_video_day_states",
+    "stage_two.trainer_day_states",
+    "stage_one.event_keys",
+)
 
 # A segment is what is held in memory at a time; a week of most organizations is a single one.
 _SEGMENT_BYTES = 24 << 20

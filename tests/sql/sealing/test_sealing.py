@@ -28,7 +28,7 @@ from warehouse import Warehouse
 MONDAY = date(2026, 11, 2)
 # The week ends on Monday 2026-11-09 at midnight of London, which is UTC in November.
 DUE = datetime(2026, 11, 16, tzinfo=UTC)
-STATES, VIDEOS, KEYS = ARCHIVED_TABLES
+STATES, VIDEOS, REVIEWS, KEYS = ARCHIVED_TABLES
 PARTITIONS = ("event_keys_p2026w45", "learner_day_states_p2026w45", "learner_video_day_states_p2026w45")
 
 

@@ -17,6 +17,7 @@ from lyceum.analytics import scope
 from lyceum.analytics.models import Layer, ModelRun, ensure_models_prepared, run_models
 from lyceum.analytics.publish import Publication, needed_partitions, publish
 from lyceum.analytics.scope import BuildScope, build_lock
+from lyceum.analytics.step_seconds import timed
 from lyceum.database import ConnectionTarget, connect
 from lyceum.errors import LyceumError, RetryableError
 from lyceum.faults import reach
@@ -226,7 +227,8 @@ def _step(target: ConnectionTarget, build_id: int, step: str, work: Callable[[],
         scope.running_build(connection, build_id)
         scope.enter_step(connection, build_id, step)
     try:
-        return work()
+        with timed(target, build_id, step):
+            return work()
     except RetryableError:
         raise
     except LyceumError as error:

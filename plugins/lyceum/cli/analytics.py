@@ -10,6 +10,7 @@ import click
 
 from lyceum.cli.instants import as_of_option
 from lyceum.cli.invocation import Invocation, json_option, pass_invocation
+from lyceum.errors import RetryableError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,14 +25,23 @@ if TYPE_CHECKING:
 def build(invocation: Invocation, as_of: datetime | None) -> None:
     """Build what is pending, audit it, publish it, and seal the weeks that are due.
 
-    Nothing is published when an expectation or a reconciliation fails; the last version stays up (exit code 5).
+    Nothing is published when an expectation or a reconciliation fails; the last version stays up (exit code 5). Either way
+    the data-quality report tells what was found.
     """
     from lyceum.analytics.build import build as run_build
     from lyceum.cli.narrative import StepTeller
 
     instant = as_of or invocation.clock()
-    with StepTeller(invocation) as tell:
-        report = run_build(invocation.target, invocation.settings, instant, f"cli {instant.isoformat()}", tell)
+    try:
+        with StepTeller(invocation) as tell:
+            report = run_build(invocation.target, invocation.settings, instant, f"cli {instant.isoformat()}", tell)
+    except RetryableError:
+        # Most likely another build runs, and reports when it ends.
+        raise
+    except Exception:
+        _report_quality(invocation)
+        raise
+    _report_quality(invocation)
 
     def show(console: Console) -> None:
         covered = report.scope
@@ -104,6 +114,20 @@ def docs(invocation: Invocation) -> None:
 
     page = generate_documentation(invocation.target, invocation.settings)
     invocation.result({"page": str(page)}, lambda console: console.print(str(page), markup=False, soft_wrap=True))
+
+
+def _report_quality(invocation: Invocation) -> None:
+    """Write the data-quality report and say where; what keeps it from being written is told and fails no build."""
+    from lyceum.reporting.quality import write_quality_report
+
+    try:
+        written = write_quality_report(invocation.target, invocation.settings)
+    except Exception as error:
+        invocation.message(
+            f"The data-quality report was not written ({type(error).__name__}). Try 'lyceum report quality'."
+        )
+        return
+    invocation.message(f"Data quality: {written.page}")
 
 
 def _show_seal(console: Console, report: SealReport) -> None:

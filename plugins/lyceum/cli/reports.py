@@ -1,0 +1,45 @@
+"""`lyceum report`: pages that tell people how the warehouse does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from lyceum.cli.invocation import Invocation, json_option, pass_invocation
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+@click.group()
+def report() -> None:
+    """Write reports: one self-contained page each, readable offline."""
+
+
+@report.command(
+    epilog="\b\nExamples:\n    lyceum report quality\n    lyceum report quality --build 12 --output /tmp/build-12.html"
+)
+@click.option("--build", "build_id", type=click.IntRange(min=1), help="Tell of this build. Default: the latest.")
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the page here and nowhere else. Default: the folder of the reports, where it is kept for 90 days.",
+)
+@json_option
+@pass_invocation
+def quality(invocation: Invocation, build_id: int | None, output: Path | None) -> None:
+    """Write the data-quality report: expectations, reconciliation, freshness, volumes, quarantine, and what blocked a build.
+
+    Every build writes it at its end; this writes it again.
+    """
+    from lyceum.reporting.quality import write_quality_report
+
+    written = write_quality_report(invocation.target, invocation.settings, build_id, output)
+
+    def show(console: Console) -> None:
+        console.print(str(written.page), markup=False, soft_wrap=True)
+        console.print(f"Build {written.build_id}: {written.headline}", markup=False)
+
+    invocation.result(written, show)

@@ -1,0 +1,1 @@
+"""Reports: self-contained pages that need no network, and the shelf they are kept on."""

@@ -1,0 +1,175 @@
+"""Charts as inline SVG: no script, no network, readable in the dark, in print and by a screen reader.
+
+Colours come from the page's style sheet by class, so that one drawing serves light, dark and print. No chart speaks by
+colour alone: marks differ in shape, columns carry their numbers as titles, and pages show the numbers as a table beside.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup, escape
+
+_WIDTH, _HEIGHT = 1000, 230
+_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 8, 10, 26
+_MOST_LABELS = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a chart: a part of `values` per series, `title` is its text when pointed at."""
+
+    label: str
+    values: tuple[float, ...]
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """One cell of a strip: `kind` (met, info, warning, critical, none) chooses shape and colour."""
+
+    kind: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """One row of marks, the newest to the right."""
+
+    label: str
+    marks: tuple[Mark, ...]
+
+
+def stacked_columns(columns: Sequence[Column], classes: Sequence[str], description: str, unit: str = "") -> Markup:
+    """Draw columns stacked from the bottom in the order of `classes`, which name the series' styles.
+
+    `description` is what a screen reader says in place of the drawing.
+    """
+    top = nice_ceiling(max((sum(column.values) for column in columns), default=0.0))
+    plot_width, plot_height = _WIDTH - _LEFT - _RIGHT, _HEIGHT - _TOP - _BOTTOM
+    step = plot_width / max(len(columns), 1)
+    width = max(min(step * 0.78, 42.0), 1.0)
+    parts: list[Markup] = []
+    for tick in range(5):
+        value = top * tick / 4
+        y = _TOP + plot_height * (1 - tick / 4)
+        parts.append(
+            Markup('<line class="grid" x1="{}" x2="{}" y1="{}" y2="{}"/>').format(_LEFT, _WIDTH - _RIGHT, _n(y), _n(y))
+        )
+        parts.append(
+            Markup('<text class="axis" x="{}" y="{}" text-anchor="end">{}</text>').format(
+                _LEFT - 6, _n(y + 3.5), short(value) + unit
+            )
+        )
+    labelled = max(math.ceil(len(columns) / _MOST_LABELS), 1)
+    for index, column in enumerate(columns):
+        middle = _LEFT + step * (index + 0.5)
+        bars: list[Markup] = []
+        y = float(_TOP + plot_height)
+        for value, style in zip(column.values, classes, strict=True):
+            if value <= 0:
+                continue
+            # What is there is seen, however little it is beside the rest.
+            height = max(plot_height * value / top, 1.0)
+            y -= height
+            bars.append(
+                Markup('<rect class="{}" x="{}" y="{}" width="{}" height="{}"/>').format(
+                    style, _n(middle - width / 2), _n(y), _n(width), _n(height)
+                )
+            )
+        if bars:
+            parts.append(Markup("<g><title>{}</title>{}</g>").format(column.title, Markup("").join(bars)))
+        # Counted from the right: the newest column always has its label.
+        if (len(columns) - 1 - index) % labelled == 0:
+            parts.append(
+                Markup('<text class="axis" x="{}" y="{}" text-anchor="middle">{}</text>').format(
+                    _n(middle), _HEIGHT - 8, column.label
+                )
+            )
+    return _drawing(_WIDTH, _HEIGHT, description, parts)
+
+
+def strips(rows: Sequence[Strip], description: str) -> Markup:
+    """Draw one row of marks per strip: a tick for met, triangles and crosses for what was not, a dot where nothing was told."""
+    cell, gutter = 14, 176
+    widest = max((len(row.marks) for row in rows), default=0)
+    parts = []
+    for position, row in enumerate(rows):
+        y = 8 + position * 24
+        parts.append(
+            Markup('<text class="label" x="{}" y="{}" text-anchor="end">{}</text>').format(
+                gutter - 8, y + 11, row.label
+            )
+        )
+        offset = widest - len(row.marks)
+        for index, mark in enumerate(row.marks):
+            x = gutter + (offset + index) * cell
+            parts.append(
+                Markup('<g class="{}" transform="translate({},{})"><title>{}</title>{}</g>').format(
+                    f"mark {mark.kind}", x, y, mark.title, _SHAPES[mark.kind]
+                )
+            )
+    return _drawing(gutter + max(widest, 1) * cell + 8, 12 + 24 * max(len(rows), 1), description, parts)
+
+
+def sparkline(values: Sequence[float], description: str) -> Markup:
+    """Draw a few values as small columns, the newest to the right and stronger."""
+    top = max([*values, 0.0]) or 1.0
+    step = 6
+    parts = []
+    for index, value in enumerate(values):
+        height = max(18 * value / top, 1.5) if value > 0 else 1
+        style = "nothing" if value <= 0 else "newest" if index == len(values) - 1 else "past"
+        parts.append(
+            Markup('<rect class="{}" x="{}" y="{}" width="4" height="{}"/>').format(
+                style, index * step, _n(20 - height), _n(height)
+            )
+        )
+    return Markup(
+        '<svg class="spark" role="img" width="{0}" height="20" viewBox="0 0 {0} 20" aria-label="{1}">{2}</svg>'
+    ).format(max(len(values), 1) * step, description, Markup("").join(parts))
+
+
+def nice_ceiling(value: float) -> float:
+    """Return the least of 1, 2, 2.5 and 5 times a power of ten, times four equal ticks, that is not below the value.
+
+    Four ticks of it are numbers that people read: 40 → 0, 10, 20, 30, 40.
+    """
+    if value <= 0:
+        return 4.0
+    quarter = value / 4
+    power = 10.0 ** math.floor(math.log10(quarter))
+    for factor in (1.0, 2.0, 2.5, 5.0, 10.0):
+        if factor * power >= quarter * (1 - 1e-9):
+            return 4 * factor * power
+    raise AssertionError("ten times the power of ten is above every quarter")
+
+
+def short(value: float) -> str:
+    """Return a number as an axis shows it: 950, 1.2 k, 40 k, 7.2 M."""
+    for size, suffix in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if value >= size:
+            return f"{value / size:.1f}".removesuffix(".0") + suffix
+    return f"{value:.2f}".rstrip("0").rstrip(".")
+
+
+def _drawing(width: int, height: int, description: str, parts: Sequence[Markup]) -> Markup:
+    return Markup(
+        '<svg class="chart" role="img" viewBox="0 0 {} {}" style="max-width:{}px" aria-label="{}">{}</svg>'
+    ).format(width, height, width, description, Markup("").join(parts))
+
+
+def _n(value: float) -> Markup:
+    return escape(f"{value:.1f}".removesuffix(".0"))
+
+
+# In a box of 10 by 14, centred: what differs in colour differs in shape.
+_SHAPES = {
+    "met": Markup('<rect x="1" y="3" width="9" height="9" rx="2"/>'),
+    "info": Markup('<circle cx="5.5" cy="7.5" r="4.5"/>'),
+    "warning": Markup('<path d="M5.5 2 L11 12 L0 12 Z"/>'),
+    "critical": Markup('<path d="M1 3 L10 12 M10 3 L1 12"/>'),
+    "none": Markup('<circle cx="5.5" cy="7.5" r="1.2"/>'),
+}

@@ -1,0 +1,140 @@
+"""Write the data-quality report of a build, and keep the shelf of reports: a page a build, the latest, an index, 90 days."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from lyceum.database import Connection, ConnectionTarget, connect
+from lyceum.reporting.facts import QualityFacts, Verdict, gather
+from lyceum.reporting.page import KeptPage, render_index, render_report
+from lyceum.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+KEPT_DAYS = 90
+"""How long a page is kept, from the clock of its build to the clock of the newest report."""
+
+LATEST = "latest.html"
+INDEX = "index.html"
+
+_TURN = "select pg_advisory_xact_lock(hashtextextended('lyceum.quality_pages', 0))"
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenReport:
+    """Where the report of a build lies, what it says in one line, and how many old pages went."""
+
+    build_id: int
+    page: Path
+    verdict: Verdict
+    headline: str
+    byte_length: int
+    removed: int
+
+
+def quality_folder(settings: Settings) -> Path:
+    """Return the folder of the data-quality pages."""
+    return settings.reports / "quality"
+
+
+def write_quality_report(
+    target: ConnectionTarget, settings: Settings, build_id: int | None = None, output: Path | None = None
+) -> WrittenReport:
+    """Write the page of a build, or of the latest.
+
+    With `output` it is written there and nothing else is touched. Otherwise it goes to the folder of the reports: a build
+    that had work gets a page of its own, the latest build is `latest.html` too, pages older than 90 days go, and the index
+    is written anew. Writing the same report again replaces it. Pages appear whole or not at all.
+
+    Raises `ConfigurationError` when there is no such build.
+    """
+    with connect(target) as connection:
+        facts = gather(connection, settings, build_id)
+        content = render_report(facts).encode()
+        if output is not None:
+            _place(output, content)
+            return _written(facts, output, content, 0)
+        folder = quality_folder(settings)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with connection.transaction():
+            connection.execute(_TURN)
+            page = folder / LATEST
+            if facts.build.has_work:
+                page = folder / f"build-{facts.build.build_id}.html"
+                _place(page, content)
+                _remember(connection, facts, page.relative_to(settings.reports).as_posix(), content)
+            if not facts.later_builds:
+                _place(folder / LATEST, content)
+            removed = _remove_old(connection, settings, facts.as_of)
+            _place(folder / INDEX, render_index(_kept(connection), facts.as_of, KEPT_DAYS).encode())
+    _log.info(
+        "data-quality report written",
+        extra={"build": facts.build.build_id, "verdict": facts.verdict, "bytes": len(content), "removed": removed},
+    )
+    return _written(facts, page, content, removed)
+
+
+def _written(facts: QualityFacts, page: Path, content: bytes, removed: int) -> WrittenReport:
+    return WrittenReport(facts.build.build_id, page, facts.verdict, facts.headline, len(content), removed)
+
+
+def _place(path: Path, content: bytes) -> None:
+    """Put a file in place in one step: a reader sees the old one or the new one, also after a crash."""
+    beside = path.with_name(f".{path.name}.part")
+    with beside.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+
+
+def _remember(connection: Connection, facts: QualityFacts, uri: str, content: bytes) -> None:
+    connection.execute(
+        """
+        insert into reporting.quality_pages (build_id, as_of, verdict, headline, uri, byte_length, sha256)
+        values (%s, %s, %s, %s, %s, %s, %s)
+        on conflict (build_id) do update set
+            as_of = excluded.as_of,
+            verdict = excluded.verdict,
+            headline = excluded.headline,
+            uri = excluded.uri,
+            byte_length = excluded.byte_length,
+            sha256 = excluded.sha256
+        """,
+        (
+            facts.build.build_id,
+            facts.as_of,
+            facts.verdict,
+            facts.headline,
+            uri,
+            len(content),
+            hashlib.sha256(content).digest(),
+        ),
+    )
+
+
+def _remove_old(connection: Connection, settings: Settings, as_of: datetime) -> int:
+    """Remove the pages that are older than 90 days; the file first, so that a crash leaves a row that is tried again."""
+    old = connection.execute(
+        "select build_id, uri from reporting.quality_pages where as_of < %s", [as_of - timedelta(days=KEPT_DAYS)]
+    ).fetchall()
+    for _, uri in old:
+        (settings.reports / uri).unlink(missing_ok=True)
+    connection.execute(
+        "delete from reporting.quality_pages where build_id = any(%s)", [[build_id for build_id, _ in old]]
+    )
+    return len(old)
+
+
+def _kept(connection: Connection) -> list[KeptPage]:
+    rows = connection.execute(
+        "select build_id, as_of, verdict, headline, uri from reporting.quality_pages order by build_id desc"
+    ).fetchall()
+    return [
+        KeptPage(build_id, as_of, verdict, headline, Path(uri).name) for build_id, as_of, verdict, headline, uri in rows
+    ]

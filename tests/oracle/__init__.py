@@ -5,6 +5,7 @@ with the product, not even a constant. It prefers the plainest way to compute a 
 
 `calendars`  days, weeks and their ends in an organization's own time zones
 `statements` one xAPI statement, or one day-precise record → a `Record`
+`rosters`    who is who, and who learns and teaches what on which days, by the deliveries of rosters
 `enrollment` days on which one learner is enrolled in one course, and at risk
 `figures`    records → every row of stages two and three
 `warehouse`  which records collection accepts, refuses and voids, and what a build has published

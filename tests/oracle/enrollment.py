@@ -1,8 +1,8 @@
-"""Implied enrollment and risk of one learner in one course, day by day."""
+"""Enrollment and risk of one learner in one course, day by day."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -46,28 +46,25 @@ class Membership:
         return self.completed_on is not None and self.completed_on <= day
 
 
-def membership(event_days: dict[date, EventDay], through: date) -> Membership:
-    """Decide every day from the first event day to `through`."""
+def membership(
+    event_days: dict[date, EventDay],
+    through: date,
+    roster_days: Collection[date] = (),
+    is_rostered: Callable[[date], bool] = lambda _: False,
+) -> Membership:
+    """Decide every day up to `through`: by the roster where it speaks for the course and day, else by the events.
+
+    `roster_days` are the days up to `through` on which a roster says that the learner learns in the course.
+    """
     completion = min(
         ((found.completed_at, day) for day, found in event_days.items() if found.completed_at is not None), default=None
     )
     completed_at, completed_on = completion if completion is not None else (None, None)
 
+    implied = implied_days(event_days, through)
     enrolled_on: dict[date, date] = {}
-    last_live: date | None = None
-    has_ended = has_registered_since = False
-    last_day = min(through, max(event_days) + timedelta(days=ENROLLMENT_DAYS))
-    for day in _days(min(event_days), last_day):
-        found = event_days.get(day)
-        if found is not None and found.is_ending:
-            has_ended, has_registered_since, last_live = True, False, None
-        elif found is not None:
-            has_registered_since = has_registered_since or found.is_registration
-            if not has_ended or has_registered_since:
-                last_live = day
-        if completed_on is not None and day > completed_on:
-            break
-        if last_live is not None and (day - last_live).days < ENROLLMENT_DAYS:
+    for day in sorted({*implied, *roster_days}):
+        if day in (roster_days if is_rostered(day) else implied):
             enrolled_on[day] = enrolled_on.get(day - ONE_DAY, day)
 
     return Membership(
@@ -82,6 +79,29 @@ def membership(event_days: dict[date, EventDay], through: date) -> Membership:
             and not any(_is_active(event_days, day - timedelta(days=back)) for back in range(RISK_DAYS))
         ),
     )
+
+
+def implied_days(event_days: dict[date, EventDay], through: date) -> set[date]:
+    """The days on which events alone enroll the learner."""
+    if not event_days:
+        return set()
+    completed_on = min((day for day, found in event_days.items() if found.completed_at is not None), default=None)
+    enrolled: set[date] = set()
+    last_live: date | None = None
+    has_ended = has_registered_since = False
+    for day in _days(min(event_days), min(through, max(event_days) + timedelta(days=ENROLLMENT_DAYS))):
+        found = event_days.get(day)
+        if found is not None and found.is_ending:
+            has_ended, has_registered_since, last_live = True, False, None
+        elif found is not None:
+            has_registered_since = has_registered_since or found.is_registration
+            if not has_ended or has_registered_since:
+                last_live = day
+        if completed_on is not None and day > completed_on:
+            break
+        if last_live is not None and (day - last_live).days < ENROLLMENT_DAYS:
+            enrolled.add(day)
+    return enrolled
 
 
 def _is_active(event_days: dict[date, EventDay], day: date) -> bool:

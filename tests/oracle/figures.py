@@ -6,15 +6,17 @@ A row is a dictionary of the columns that its definition names; a column that is
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
+from functools import partial
 from typing import Any, NamedTuple
 
 from oracle.calendars import Calendar, period_last_day, period_start, week_of
 from oracle.enrollment import EventDay, Membership, membership
+from oracle.rosters import NO_ROSTERS, RosterDays
 from oracle.statements import Record
 
 Row = dict[str, Any]
@@ -46,8 +48,9 @@ LEARNER_SUMS = (
     "completions",
 )
 LEARNER_SUMS_OF_KNOWN = ("active_minutes", "session_count", "time_on_task_seconds")
+TRAINER_SUMS_OVER_LEARNERS = ("completions", "score_sum", "score_count")
+TRAINER_SUMS = (*TRAINER_SUMS_OVER_LEARNERS, "contributions", "attempts_reviewed")
 STAGE_TWO_LEARNER_OMITS = ("active_days", "score_mean", "is_at_risk")
-STAGE_TWO_ORGANIZATION_OMITS = ("active_days", "is_active")
 
 
 class Scope(NamedTuple):
@@ -61,50 +64,58 @@ ALL_COURSES = Scope(True, None)
 
 
 class Key(NamedTuple):
-    """Natural key of a stage-three row. `subject` is the learner's canonical identifier, or None for the organization."""
+    """Natural key of a stage-three row. `subject` is the user, or None for the organization."""
 
     subject: str | None
     scope: Scope
     period_type: str
     start: date
+    is_trainer: bool = False
 
 
 @dataclass(frozen=True)
 class Figures:
-    """`stage_three` by key; `learner_days` and `organization_days` are the rows of stage two."""
+    """`stage_three` by key; the others are the rows of stage two, those of trainers by trainer, course and day."""
 
     stage_three: dict[Key, Row]
     learner_days: dict[tuple[str, Scope, date], Row]
     organization_days: dict[date, Row]
+    trainer_days: dict[tuple[str, str, date], Row]
 
 
 def compute(
     records: Iterable[Record],
     calendar: Calendar,
     closed_through: date,
-    trainers: frozenset[str] = frozenset(),
+    roster: RosterDays = NO_ROSTERS,
 ) -> Figures:
     """All figures that follow from the records that count (accepted, no void, not voided).
 
-    `trainers` are the identifiers of users who have the role trainer.
+    `roster` decides every day up to the last closed day and to the last day of a record.
     """
+    records = list(records)
     by_day: dict[tuple[str, Scope], dict[date, list[Record]]] = defaultdict(lambda: defaultdict(list))
     for record in records:
         day = record.day or calendar.local_date(record.occurred_at)
         by_day[record.learner, Scope(False, record.course)][day].append(record)
         by_day[record.learner, ALL_COURSES][day].append(record)
     if not by_day:
-        return Figures({}, {}, {})
+        return Figures({}, {}, {}, {})
 
     flow = {
         (learner, scope): {day: measure(events) for day, events in days.items()}
         for (learner, scope), days in by_day.items()
     }
     through = max(closed_through, *(day for days in by_day.values() for day in days))
+    told = {(learner, scope.course) for learner, scope in flow if scope.course is not None}
     memberships = {
-        (learner, scope.course): membership({day: _event_day(row) for day, row in days.items()}, through)
-        for (learner, scope), days in flow.items()
-        if scope.course is not None
+        (learner, course): membership(
+            {day: _event_day(row) for day, row in flow.get((learner, Scope(False, course)), {}).items()},
+            through,
+            roster.learning.get((learner, course), frozenset()),
+            partial(roster.is_rostered, course),
+        )
+        for learner, course in told | set(roster.learning)
     }
     courses_of: dict[str, list[Membership]] = defaultdict(list)
     for (learner, _), found in memberships.items():
@@ -128,7 +139,7 @@ def compute(
                     period_row |= stock.on(last_closed)
                 stage_three[Key(learner, scope, period_type, start)] = period_row
 
-    organization = Organization(flow, memberships, closed_through, trainers)
+    organization = Organization(flow, memberships, closed_through, roster)
     organization_days = {day: organization.day_row(day) for day in organization.closed_days}
     for day, row in organization_days.items():
         full = row | {"active_days": int(row["learners_active"] > 0), "is_active": row["learners_active"] > 0}
@@ -136,7 +147,22 @@ def compute(
     for period_type in ("week", "month", "year"):
         for start, rows in _periods(organization_days, period_type).items():
             stage_three[Key(None, ALL_COURSES, period_type, start)] = organization.period_row(period_type, start, rows)
-    return Figures(stage_three, learner_days, organization_days)
+
+    trainers = Trainers(records, calendar, flow, memberships)
+    trainer_days: dict[tuple[str, str, date], Row] = {}
+    for (trainer, course), teaching in roster.teaching.items():
+        scope = Scope(False, course)
+        taught = {day: trainers.day_row(trainer, course, day) for day in organization.closed_days if day in teaching}
+        for day, row in taught.items():
+            trainer_days[trainer, course, day] = row
+            full = row | {"active_days": int(row["learners_active"] > 0), "is_active": row["learners_active"] > 0}
+            stage_three[Key(trainer, scope, "day", day, is_trainer=True)] = full
+        for period_type in ("week", "month", "year"):
+            for start, rows in _periods(taught, period_type).items():
+                taught_days = [day for day in taught if period_start(period_type, day) == start]
+                key = Key(trainer, scope, period_type, start, is_trainer=True)
+                stage_three[key] = trainers.period_row(course, taught_days, rows)
+    return Figures(stage_three, learner_days, organization_days, trainer_days)
 
 
 def measure(events: Sequence[Record]) -> Row:
@@ -309,10 +335,13 @@ class Organization:
         flow: Mapping[tuple[str, Scope], Mapping[date, Row]],
         memberships: Mapping[tuple[str, str], Membership],
         closed_through: date,
-        trainers: frozenset[str],
+        roster: RosterDays,
     ) -> None:
         self._closed_through = closed_through
-        self._trainers = trainers
+        self._teachers: dict[date, set[str]] = defaultdict(set)
+        for (trainer, _), taught in roster.teaching.items():
+            for day in taught:
+                self._teachers[day].add(trainer)
         self._course_rows: dict[date, list[Row]] = defaultdict(list)
         self._across_rows: dict[date, list[Row]] = defaultdict(list)
         self._active_learners: dict[date, set[str]] = defaultdict(set)
@@ -351,7 +380,7 @@ class Organization:
         row = _organization_sums(self._course_rows[day])
         row |= {
             "learners_active": len(self._active_learners[day]),
-            "trainers_active": len(self._active_learners[day] & self._trainers),
+            "trainers_active": len(self._active_teachers([day])),
             "courses_active": len(self._active_courses[day]),
             "time_on_task_seconds": _sum_of_known(self._across_rows[day], "time_on_task_seconds"),
             "enrollments_open": self._enrolled[day],
@@ -369,12 +398,11 @@ class Organization:
         days = [day for day in self.closed_days if period_start(period_type, day) == start]
         last = rows[-1]
         active_days = sum(row["learners_active"] > 0 for row in rows)
-        learners = self._active_in(days)
         period_row = _organization_sums(rows) | {
             "enrollments_new": sum(row["enrollments_new"] for row in rows),
             "time_on_task_seconds": _sum_of_known(rows, "time_on_task_seconds"),
-            "learners_active": len(learners),
-            "trainers_active": len(learners & self._trainers),
+            "learners_active": len(self._active_in(days)),
+            "trainers_active": len(self._active_teachers(days)),
             "courses_active": len(set().union(*(self._active_courses[day] for day in days))),
             "active_days": active_days,
             "is_active": active_days > 0,
@@ -405,6 +433,86 @@ class Organization:
 
     def _active_in(self, days: Iterable[date]) -> set[str]:
         return {learner for day in days for learner in self._active_learners.get(day, ())}
+
+    def _active_teachers(self, days: Iterable[date]) -> set[str]:
+        return {
+            trainer
+            for day in days
+            for trainer in self._active_learners.get(day, set()) & self._teachers.get(day, set())
+        }
+
+
+class Trainers:
+    """The rows of those who teach: what the learners of a course do, and what the trainer does in it."""
+
+    def __init__(
+        self,
+        records: Iterable[Record],
+        calendar: Calendar,
+        flow: Mapping[tuple[str, Scope], Mapping[date, Row]],
+        memberships: Mapping[tuple[str, str], Membership],
+    ) -> None:
+        self._flow = flow
+        self._learners: dict[str, dict[str, Membership]] = defaultdict(dict)
+        for (learner, course), found in memberships.items():
+            self._learners[course][learner] = found
+        self._reviewed: Counter[tuple[str, str, date]] = Counter(
+            (record.trainer, record.course, record.day or calendar.local_date(record.occurred_at))
+            for record in records
+            if record.kind == "evaluated" and record.trainer is not None and record.course is not None
+        )
+
+    def day_row(self, trainer: str, course: str, day: date) -> Row:
+        rows = list(self._rows_of_assigned(course, day).values())
+        assigned = sum(day in found.enrolled_on for found in self._learners[course].values())
+        totals = {column: sum((row[column] for row in rows), Fraction(0)) for column in TRAINER_SUMS_OVER_LEARNERS}
+        own = self._flow.get((trainer, Scope(False, course)), {}).get(day)
+        return _trainer_rates(
+            totals
+            | {
+                "learners_assigned": assigned,
+                "learners_active": len(self._active(course, day)),
+                "learners_at_risk": sum(day in found.at_risk_on for found in self._learners[course].values()),
+                "time_on_task_seconds": _sum_of_known(rows, "time_on_task_seconds"),
+                "contributions": own["contributions"] if own is not None else 0,
+                "attempts_reviewed": self._reviewed[trainer, course, day],
+            }
+        )
+
+    def period_row(self, course: str, days: Sequence[date], rows: Sequence[Row]) -> Row:
+        """From the trainer's day rows in the period, in order."""
+        active_days = sum(row["learners_active"] > 0 for row in rows)
+        return _trainer_rates(
+            {column: sum((row[column] for row in rows), Fraction(0)) for column in TRAINER_SUMS}
+            | {
+                "learners_assigned": rows[-1]["learners_assigned"],
+                "learners_active": len(set().union(*(self._active(course, day) for day in days))),
+                "learners_at_risk": rows[-1]["learners_at_risk"],
+                "time_on_task_seconds": _sum_of_known(rows, "time_on_task_seconds"),
+                "active_days": active_days,
+                "is_active": active_days > 0,
+            }
+        )
+
+    def _rows_of_assigned(self, course: str, day: date) -> dict[str, Row]:
+        rows = {}
+        for learner, found in self._learners[course].items():
+            row = self._flow.get((learner, Scope(False, course)), {}).get(day)
+            if row is not None and day in found.enrolled_on:
+                rows[learner] = row
+        return rows
+
+    def _active(self, course: str, day: date) -> set[str]:
+        return {learner for learner, row in self._rows_of_assigned(course, day).items() if row["is_active"]}
+
+
+def _trainer_rates(row: Row) -> Row:
+    time, active = row["time_on_task_seconds"], row["learners_active"]
+    return row | {
+        "activity_rate": quotient(active, row["learners_assigned"]),
+        "score_mean": _mean(row),
+        "time_on_task_seconds_per_active_learner": None if time is None else quotient(time, active),
+    }
 
 
 def _organization_sums(rows: Sequence[Row]) -> Row:

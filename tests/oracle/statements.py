@@ -91,7 +91,11 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True)
 class Record:
-    """One readable record. `course` None is the unassigned course. `day` is set where only the day is known."""
+    """One readable record. `course` None is the unassigned course. `day` is set where only the day is known.
+
+    Read, `learner` and `trainer` are identities and `course` is an activity; counted, they are users and a course, and
+    `course_activity` keeps the activity.
+    """
 
     event_id: str
     statement: Mapping[str, Any]
@@ -109,11 +113,12 @@ class Record:
     length: Fraction | None = None
     segments: tuple[tuple[Fraction, Fraction], ...] = ()
     voids: str | None = None
+    course_activity: str | None = None
 
     @property
     def is_course_object(self) -> bool:
         """Whether the object of the event is the course itself."""
-        return self.course is not None and self.object == self.course
+        return self.course is not None and self.object == (self.course_activity or self.course)
 
 
 def read_day_record(

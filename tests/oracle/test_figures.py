@@ -8,14 +8,15 @@ import pytest
 from oracle.calendars import Calendar
 from oracle.figures import ALL_COURSES, Figures, Key, Row, Scope, compute, measure, quotient
 from oracle.histories import calendar, instant, record, watched
+from oracle.rosters import NO_ROSTERS, RosterDays
 from oracle.statements import Record, read_day_record
 
 C1 = Scope(False, "c1")
 UNASSIGNED = Scope(False, None)
 
 
-def figures(*records: Record, closed_through: str, zone: str = "UTC", **arguments: frozenset[str]) -> Figures:
-    return compute(records, calendar(zone), date.fromisoformat(closed_through), **arguments)
+def figures(*records: Record, closed_through: str, zone: str = "UTC", roster: RosterDays = NO_ROSTERS) -> Figures:
+    return compute(records, calendar(zone), date.fromisoformat(closed_through), roster)
 
 
 def learner(found: Figures, period_type: str, start: str, scope: Scope = C1, subject: str = "ann") -> Row:
@@ -213,7 +214,7 @@ def test_organization_days_count_people_and_learner_courses() -> None:
         record("2026-03-02 10:00", "passed", "c1", learner="bob"),
         record("2026-03-03 10:00", learner="tom"),
         closed_through="2026-03-04",
-        trainers=frozenset({"tom"}),
+        roster=RosterDays(teaching={("tom", "c9"): frozenset({date(2026, 3, 3)})}),
     )
     day = organization(found, "day", "2026-03-02")
     assert (day["learners_active"], day["trainers_active"], day["courses_active"]) == (1, 0, 2)
@@ -324,4 +325,4 @@ def test_a_moved_organization_keeps_its_earlier_days() -> None:
 
 
 def test_nothing_has_no_rows() -> None:
-    assert compute([], calendar(), date(2026, 3, 1)) == Figures({}, {}, {})
+    assert compute([], calendar(), date(2026, 3, 1)) == Figures({}, {}, {}, {})

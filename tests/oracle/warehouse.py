@@ -1,4 +1,4 @@
-"""What collection, builds, seals and replays must do to one organization, told without a database.
+"""What collection, rosters, builds, seals and replays must do to one organization, told without a database.
 
 The rules are those of `docs/architecture.md` (Collect): refusals first, then clock and week, then the ledger of keys, then
 voids; the first accepted copy of an id wins.
@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
 from oracle import figures
 from oracle.calendars import Calendar, seal_due_at, week_of
 from oracle.figures import Figures
+from oracle.rosters import Courses, Delivery, Options, People, Rosters, SpokenDays
 from oracle.statements import Record, RefusedError, content, read_statement
 
 CLOCK_TOLERANCE = timedelta(minutes=5)
 RETENTION_YEARS = 7
+WEEK = timedelta(days=7)
 REPLAYABLE = frozenset({"conflict", "too_late", "void_too_late", "in_the_future", "older_than_retention"})
 
 
@@ -53,6 +55,8 @@ class Outcome:
 
 @dataclass
 class Accepted:
+    """`record` names the learner, the trainer and the course as they were known when it was collected."""
+
     record: Record
     week: date
     is_voided: bool = False
@@ -71,13 +75,16 @@ class _Reading:
 class Warehouse:
     """One organization. `as_of` is an argument of everything that depends on time."""
 
-    def __init__(self, calendar: Calendar, trainers: frozenset[str] = frozenset()) -> None:
+    def __init__(self, calendar: Calendar) -> None:
         self.calendar = calendar
-        self.trainers = trainers
+        self.people = People()
+        self.courses = Courses()
+        self.rosters = Rosters(self.people, self.courses)
         self.accepted: list[Accepted] = []
         self.quarantine: list[Quarantined] = []
         self.week_states: dict[date, str] = {}
         self.built_as_of: datetime | None = None
+        self.first_published: date | None = None
         self._awaited_voids: set[str] = set()
         self._by_id: dict[str, list[Accepted]] = defaultdict(list)
 
@@ -112,9 +119,23 @@ class Warehouse:
             self.week_states = states_before
         return outcome
 
+    def deliver_roster(
+        self, source: str, delivery: Delivery, as_of: datetime, staying: frozenset[str] = frozenset()
+    ) -> None:
+        """Take one delivery of a roster, known at `as_of`. Of users that turn out to be one those among `staying` stay."""
+        today = self.calendar.local_date(as_of)
+        self.rosters.deliver(
+            source, delivery, today, SpokenDays(self._first_open_day(as_of), self.first_published), staying
+        )
+
+    def configure_source(self, source: str, options: Options) -> None:
+        """Say how to read a source of rosters."""
+        self.rosters.configure(source, options)
+
     def build(self, as_of: datetime) -> None:
         """Publish: from now on days are closed as of the latest build."""
         self.built_as_of = as_of if self.built_as_of is None else max(self.built_as_of, as_of)
+        self.first_published = min((self._day(record) for record in self._counted()), default=None)
 
     def seal(self, as_of: datetime) -> list[date]:
         """Seal every open week that is due; everything collected must have been built. Returns the weeks."""
@@ -140,8 +161,45 @@ class Warehouse:
 
     def figures(self) -> Figures:
         """Every row that the latest build must have published, if it built all that was collected."""
-        counted = [one.record for one in self.accepted if one.record.voids is None and not one.is_voided]
-        return figures.compute(counted, self.calendar, self.closed_through, self.trainers)
+        counted = self._counted()
+        through = max([self.closed_through, *(self._day(record) for record in counted)])
+        return figures.compute(counted, self.calendar, self.closed_through, self.rosters.days(through))
+
+    def _counted(self) -> list[Record]:
+        """The records that count, told for the users who stand for their learner and trainer on their day."""
+        counted = []
+        for one in self.accepted:
+            if one.record.voids is None and not one.is_voided:
+                day, trainer = self._day(one.record), one.record.trainer
+                counted.append(
+                    replace(
+                        one.record,
+                        learner=self.people.on(one.record.learner, day),
+                        trainer=None if trainer is None else self.people.on(trainer, day),
+                    )
+                )
+        return counted
+
+    def _day(self, record: Record) -> date:
+        return record.day or self.calendar.local_date(record.occurred_at)
+
+    def _first_open_day(self, as_of: datetime) -> date:
+        """Monday of the earliest week that takes events."""
+        week = week_of(self.calendar.local_date(as_of))
+        while as_of < seal_due_at(self.calendar, week - WEEK):
+            week -= WEEK
+        return week
+
+    def _known(self, record: Record) -> Record:
+        """The record as it is stored: users instead of identities, a course instead of an activity."""
+        course = record.course
+        return replace(
+            record,
+            learner=self.people.met(record.learner),
+            trainer=None if record.trainer is None else self.people.met(record.trainer),
+            course=None if course is None else self.courses.met(course),
+            course_activity=course,
+        )
 
     def _read(self, delivered: Any, as_of: datetime) -> _Reading:
         """What the record and the clock alone decide."""
@@ -155,7 +213,7 @@ class Warehouse:
             return _Reading(delivered, reason="in_the_future")
         if record.occurred_at < _years_before(as_of, RETENTION_YEARS):
             return _Reading(delivered, reason="older_than_retention")
-        return _Reading(delivered, record, week_of(record.day or self.calendar.local_date(record.occurred_at)))
+        return _Reading(delivered, record, week_of(self._day(record)))
 
     def _reopen(self, weeks: Iterable[date]) -> None:
         for week in weeks:
@@ -179,7 +237,7 @@ class Warehouse:
         if record.voids is not None and not self._void(record.voids, is_history):
             return "void_too_late"
         self.week_states[week] = "open"
-        accepted = Accepted(record, week, is_voided=record.event_id in self._awaited_voids)
+        accepted = Accepted(self._known(record), week, is_voided=record.event_id in self._awaited_voids)
         self._awaited_voids.discard(record.event_id)
         self.accepted.append(accepted)
         self._by_id[record.event_id].append(accepted)

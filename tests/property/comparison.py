@@ -11,21 +11,25 @@ from lyceum.errors import AuditError
 from lyceum.records import Reason
 from oracle.calendars import Calendar, week_of
 from oracle.figures import Row
+from oracle.rosters import Delivery, Options
 from oracle.warehouse import Outcome
 from oracle.warehouse import Warehouse as Expected
-from property.product import Counts, Product, differences
+from property.product import Counts, Names, Product, differences
+from property.rosters import SPELLINGS, Spelling, configuration, spell
 from property.spelling import File, decode
 
 ALWAYS = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Organization:
-    """One tenant: what it should look like, and the contents of the files that it knows."""
+    """One tenant: what it should look like, the contents of the files that it knows, and how its users are called."""
 
     def __init__(self, slug: str, expected: Expected) -> None:
         self.slug = slug
         self.expected = expected
         self.known_contents: set[bytes] = set()
+        self.users: dict[int, str] = {}
+        self.sources: dict[str, Options] = {}
 
     def __repr__(self) -> str:
         return self.slug
@@ -47,11 +51,11 @@ class Comparison:
         self.organizations: list[Organization] = []
         self._names = 0
 
-    def add_organization(self, zone: str, as_of: datetime, trainers: Sequence[str] = ()) -> Organization:
+    def add_organization(self, zone: str, as_of: datetime) -> Organization:
         """Add one more organization."""
         slug = f"organization-{len(self.organizations)}"
-        self.product.add_organization(slug, zone, as_of, trainers)
-        organization = Organization(slug, Expected(Calendar(((ALWAYS, zone),)), frozenset(trainers)))
+        self.product.add_organization(slug, zone, as_of)
+        organization = Organization(slug, Expected(Calendar(((ALWAYS, zone),))))
         self.organizations.append(organization)
         return organization
 
@@ -86,6 +90,55 @@ class Comparison:
         counts = self.product.deliver(organization.slug, files, as_of, is_history=is_history)
         self._compare_counts(organization, outcome, counts)
         return outcome
+
+    def configure_source(self, organization: Organization, source: str, options: Options, as_of: datetime) -> None:
+        """Declare a source of rosters, or read it otherwise from now on."""
+        organization.sources[source] = options
+        organization.expected.configure_source(source, options)
+        self.product.configure_source(organization.slug, source, configuration(options), as_of)
+
+    def deliver_roster(
+        self,
+        organization: Organization,
+        source: str,
+        delivery: Delivery,
+        as_of: datetime,
+        spelling: Spelling = SPELLINGS[0],
+    ) -> None:
+        """Apply one delivery of a roster."""
+        self._tell(f"{organization.slug} roster {source} at {as_of} {spelling}:\n{delivery}")
+        self._name_users(organization)
+        before = self.product.merges(organization.slug).keys()
+        files = spell(delivery, spelling)
+        self.product.deliver_roster(organization.slug, source, files, as_of, is_zip=spelling.is_zip)
+        # Which of several users stays is the product's choice.
+        merges = self.product.merges(organization.slug)
+        staying = {merges[user] for user in merges.keys() - before} - merges.keys()
+        names = frozenset(organization.users[user] for user in staying)
+        organization.expected.deliver_roster(source, delivery, as_of, names)
+        self._name_users(organization)
+
+    def _name_users(self, organization: Organization) -> None:
+        """Learn which user is whom; the identities of one user in the product are those of one user in the model.
+
+        The product may have met people in records that it refused.
+        """
+        people = organization.expected.people
+        found = self.product.identities(organization.slug)
+        for user, identities in found.items():
+            organization.users.setdefault(user, people.met(min(identities)))
+        met = frozenset().union(*found.values())
+        expected = {name: frozenset(parts & met) for name, parts in people.users().items() if parts & met}
+        _require_equal("users", {organization.users[user]: parts for user, parts in found.items()}, expected)
+
+    def _names_of(self, organization: Organization) -> Names:
+        self._name_users(organization)
+        courses: dict[int, str | None] = {}
+        for course, activities in self.product.courses(organization.slug).items():
+            names = {organization.expected.courses.met(activity) for activity in activities}
+            assert len(names) <= 1, names
+            courses[course] = names.pop() if names else None
+        return Names(organization.users, courses)
 
     def replay(self, organization: Organization, reason: Reason, as_of: datetime) -> Outcome:
         """Collect what was refused for this reason once more."""
@@ -123,7 +176,8 @@ class Comparison:
     def _compare(self, organization: Organization) -> None:
         slug, expected = organization.slug, organization.expected
         figures = expected.figures()
-        _require_same_rows("stage three", figures.stage_three, self.product.stage_three(slug))
+        names = self._names_of(organization)
+        _require_same_rows("stage three", figures.stage_three, self.product.stage_three(slug, names))
         _require_equal("week states", self.product.week_states(slug), expected.week_states)
         if figures.stage_three:
             _require_equal("closed through", self.product.closed_through(slug), expected.closed_through)
@@ -131,7 +185,12 @@ class Comparison:
         _require_same_rows(
             "stage two, learners",
             {key: row for key, row in figures.learner_days.items() if week_of(key[2]) in weeks},
-            {key: row for key, row in self.product.learner_days(slug).items() if week_of(key[2]) in weeks},
+            {key: row for key, row in self.product.learner_days(slug, names).items() if week_of(key[2]) in weeks},
+        )
+        _require_same_rows(
+            "stage two, trainers",
+            {key: row for key, row in figures.trainer_days.items() if week_of(key[2]) in weeks},
+            {key: row for key, row in self.product.trainer_days(slug, names).items() if week_of(key[2]) in weeks},
         )
         _require_same_rows(
             "stage two, organization",

@@ -19,7 +19,7 @@ from oracle.statements import VOIDED
 from oracle.warehouse import REPLAYABLE
 from property.comparison import ALWAYS, Comparison, Organization
 from property.histories import BEGINNINGS, GARBAGE, UNUSABLE, Told, moments, sittings, voids
-from property.population import LEARNERS, TEACHER_IDENTIFIER, ZONES
+from property.population import LEARNERS, ZONES
 from property.product import Product
 from property.spelling import CONTAINERS, File, encode, exact, pack, respell
 from warehouse import Warehouse
@@ -66,8 +66,8 @@ class DeliveryMachine(RuleBasedStateMachine):
     def begin(self, beginning: date, zones: list[str], at: time) -> None:
         self._now = datetime.combine(beginning, at, tzinfo=UTC)
         note(f"begin {self._now} {zones}")
-        for number, zone in enumerate(zones):
-            self._comparison.add_organization(zone, self._now, [TEACHER_IDENTIFIER] if number == 0 else [])
+        for zone in zones:
+            self._comparison.add_organization(zone, self._now)
 
     # What happens outside
 

@@ -19,17 +19,26 @@ ZONES = (
     "Australia/Lord_Howe",
 )
 
+SCHOOL = "https://school.example.org"
+CLUB = "https://club.example.org"
+
 # The same people in every organization: a hash, a key or a join that forgets the organization would mix them.
 LEARNERS: tuple[dict[str, Any], ...] = (
     {"mbox": "mailto:ann@example.org"},
-    {"objectType": "Agent", "name": "Bob", "account": {"homePage": "https://school.example.org", "name": "bob 1"}},
+    {"objectType": "Agent", "name": "Bob", "account": {"homePage": SCHOOL, "name": "bob 1"}},
     {"openid": "https://id.example.org/cat"},
     {"mbox_sha1sum": "6954b8e0a1d9c12a4d1d6e9b21a7b6a1a3e5c7f9"},
+    {"account": {"homePage": CLUB, "name": "c-7"}},
 )
 TEACHER: dict[str, Any] = {"mbox": "mailto:teacher@example.org"}
-TEACHER_IDENTIFIER = str(identity(TEACHER))
+# Whom only rosters know, and who never come.
+ABSENT: tuple[dict[str, Any], ...] = (
+    tuple({"mbox": f"mailto:{name}@example.org"} for name in ("bob", "eve", "fay", "gus"))
+    + tuple({"account": {"homePage": SCHOOL, "name": name}} for name in ("h-2", "h-3"))
+    + ({"account": {"homePage": CLUB, "name": "c-8"}},)
+)
 
-IDENTIFIERS = tuple(str(identity(person)) for person in (*LEARNERS, TEACHER))
+IDENTIFIERS = tuple(str(identity(person)) for person in (*LEARNERS, TEACHER, *ABSENT))
 
 COURSE_TYPE = {"type": ADL.replace("verbs/", "activities/course")}
 VIDEO_TYPE = {"type": VIDEO + "activity-type/video"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import shutil
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -17,10 +17,11 @@ from lyceum import organizations
 from lyceum.analytics import build as steps
 from lyceum.collect import collect_paths, replay
 from lyceum.database import Connection
-from lyceum.identity import organization_hasher, resolve_users
+from lyceum.identity import organization_hasher
 from lyceum.records import Reason
 from oracle.figures import ALL_COURSES, Key, Row, Scope
 from property.population import IDENTIFIERS
+from property.rosters import write
 from property.spelling import File
 from warehouse import Warehouse
 
@@ -36,8 +37,19 @@ class Counts:
     quarantined: Mapping[str, int]
 
 
+@dataclass(frozen=True)
+class Names:
+    """What the users and courses of one organization are called; the unassigned course has no name."""
+
+    users: Mapping[int, str]
+    courses: Mapping[int, str | None]
+
+
 class Product:
-    """One warehouse with its organizations. `identifiers` are all people that deliveries can name."""
+    """One warehouse with its organizations. `identifiers` are all people that deliveries can name.
+
+    What is published is read under the names that the caller has for users and courses.
+    """
 
     def __init__(self, lent: Warehouse, identifiers: Sequence[str] = IDENTIFIERS) -> None:
         self._lent = lent
@@ -47,18 +59,12 @@ class Product:
         for folder in (lent.settings.archives, lent.settings.home / "inbox"):
             shutil.rmtree(folder, ignore_errors=True)
 
-    def add_organization(self, slug: str, zone: str, as_of: datetime, trainers: Iterable[str] = ()) -> None:
-        """Add it with people who have the role trainer."""
+    def add_organization(self, slug: str, zone: str, as_of: datetime) -> None:
+        """Add it with nobody in it."""
         with self._lent.connect() as connection:
             added = organizations.add_organization(connection, slug, slug.title(), zone, as_of)
-            self._ids[slug] = added.organization_id
-            hashes = [self._hash(connection, slug, identifier) for identifier in trainers]
-            users = resolve_users(connection, added.organization_id, hashes, as_of)
-            connection.execute(
-                "update core.users set role = 'trainer' where organization_id = %s and user_id = any(%s)",
-                [added.organization_id, users],
-            )
             connection.commit()
+        self._ids[slug] = added.organization_id
 
     def move(self, slug: str, zone: str, effective_on: date, as_of: datetime) -> datetime:
         """Change the time zone from a future local midnight on; returns that instant."""
@@ -82,6 +88,27 @@ class Product:
             run_id="property",
         )
         return Counts(report.events_accepted, report.duplicates, dict(report.quarantined))
+
+    def configure_source(self, slug: str, source: str, options: Mapping[str, Any], as_of: datetime) -> None:
+        """Declare a source of rosters and say how to read it."""
+        from lyceum.roster import configure_source
+
+        with self._lent.connect() as connection:
+            organization = organizations.find_organization(connection, slug)
+            found = organizations.ensure_source(connection, organization, source, "oneroster", as_of)
+            configure_source(connection, found, options)
+            connection.commit()
+
+    def deliver_roster(
+        self, slug: str, source: str, files: Mapping[str, bytes], as_of: datetime, *, is_zip: bool
+    ) -> None:
+        """Apply one delivery of a roster."""
+        from lyceum.roster import apply_roster
+
+        inbox = self._lent.settings.home / "inbox"
+        inbox.mkdir(parents=True, exist_ok=True)
+        path = write(files, inbox / str(next(self._inboxes)), is_zip=is_zip)
+        apply_roster(self._lent.target, self._lent.settings, slug, path, source, as_of, "property")
 
     def replay(self, slug: str, reason: Reason, as_of: datetime) -> Counts:
         """Collect quarantined records of this reason once more."""
@@ -163,38 +190,84 @@ class Product:
                 """
             ).fetchall()
 
-    def stage_three(self, slug: str) -> dict[Key, Row]:
-        """Learner and organization rows of `aggregated_analytics`."""
-        people, courses = self._people(slug), self._courses(slug)
+    def identities(self, slug: str) -> dict[int, frozenset[str]]:
+        """Every user that an identity leads to, with those identities: the identity seam serves this mapping alone."""
+        with self._lent.connect() as connection:
+            named = {self._hash(connection, slug, identifier): identifier for identifier in self._identifiers}
+        users: dict[int, set[str]] = defaultdict(set)
+        for value, user in self._rows(
+            "select identity_hash, user_id from core.user_identities where organization_id = %(organization)s", slug
+        ):
+            if bytes(value) in named:
+                users[user].add(named[bytes(value)])
+        return {user: frozenset(identifiers) for user, identifiers in users.items()}
+
+    def merges(self, slug: str) -> dict[int, int]:
+        """The user that stays by each one that was merged."""
+        return dict(
+            self._rows(
+                "select merged_user_id, user_id from ops.user_merges where organization_id = %(organization)s", slug
+            )
+        )
+
+    def courses(self, slug: str) -> dict[int, frozenset[str]]:
+        """The activities of every course; none for the unassigned course."""
+        courses: dict[int, set[str]] = {
+            course: set()
+            for (course,) in self._rows(
+                "select course_id from core.courses where organization_id = %(organization)s and is_unassigned", slug
+            )
+        }
+        for course, activity in self._rows(
+            "select course_id, activity_iri from core.course_aliases where organization_id = %(organization)s", slug
+        ):
+            courses.setdefault(course, set()).add(activity)
+        return {course: frozenset(activities) for course, activities in courses.items()}
+
+    def stage_three(self, slug: str, names: Names) -> dict[Key, Row]:
+        """Every row of `aggregated_analytics`."""
         published = {}
         for row in self._dictionaries(
-            """
-            select * from stage_three.aggregated_analytics
-            where organization_id = %(organization)s and subject_type in ('learner', 'organization')
-            """,
-            slug,
+            "select * from stage_three.aggregated_analytics where organization_id = %(organization)s", slug
         ):
             if row["subject_type"] == "organization":
                 assert row["subject_id"] == row["organization_id"]
                 subject = None
             else:
-                subject = people[row["subject_id"]]
-            key = Key(subject, _scope(row, courses), row["period_type"], row["period_start"])
+                subject = names.users[row["subject_id"]]
+            key = Key(
+                subject,
+                _scope(row, names),
+                row["period_type"],
+                row["period_start"],
+                is_trainer=row["subject_type"] == "trainer",
+            )
             assert key not in published, key
             published[key] = _values(row)
         return published
 
-    def learner_days(self, slug: str) -> dict[tuple[str, Scope, date], Row]:
+    def learner_days(self, slug: str, names: Names) -> dict[tuple[str, Scope, date], Row]:
         """`stage_two.learner_analytics`."""
-        people, courses = self._people(slug), self._courses(slug)
         return {
-            (people[row["learner_id"]], _scope(row, courses), row["activity_date"]): _values(
+            (names.users[row["learner_id"]], _scope(row, names), row["activity_date"]): _values(
                 row, {"learner_id", "activity_date"}
             )
             for row in self._dictionaries(
                 "select * from stage_two.learner_analytics where organization_id = %(organization)s", slug
             )
         }
+
+    def trainer_days(self, slug: str, names: Names) -> dict[tuple[str, str, date], Row]:
+        """`stage_two.trainer_analytics`."""
+        published = {}
+        for row in self._dictionaries(
+            "select * from stage_two.trainer_analytics where organization_id = %(organization)s", slug
+        ):
+            course = names.courses[row["course_id"]]
+            assert course is not None, row
+            key = (names.users[row["trainer_id"]], course, row["activity_date"])
+            published[key] = _values(row, {"trainer_id", "activity_date"})
+        return published
 
     def organization_days(self, slug: str) -> dict[date, Row]:
         """`stage_two.organization_analytics`."""
@@ -212,31 +285,8 @@ class Product:
             (inbox / file.name).write_bytes(file.content)
         return inbox
 
-    def _people(self, slug: str) -> dict[int, str]:
-        """The identity seam serves the mapping alone: hash → user."""
-        with self._lent.connect() as connection:
-            users = dict(
-                connection.execute(
-                    "select identity_hash, user_id from core.user_identities where organization_id = %s",
-                    [self._ids[slug]],
-                ).fetchall()
-            )
-            named = {self._hash(connection, slug, identifier): identifier for identifier in self._identifiers}
-        return {user: named[bytes(value)] for value, user in users.items() if bytes(value) in named}
-
     def _hash(self, connection: Connection, slug: str, identifier: str) -> bytes:
         return organization_hasher(connection, self._lent.settings, self._ids[slug]).hash(identifier)
-
-    def _courses(self, slug: str) -> dict[int, str | None]:
-        aliases: dict[int, str | None] = dict(
-            self._rows(
-                "select course_id, activity_iri from core.course_aliases where organization_id = %(organization)s", slug
-            )
-        )
-        unassigned = self._rows(
-            "select course_id from core.courses where organization_id = %(organization)s and is_unassigned", slug
-        )
-        return aliases | {course: None for (course,) in unassigned}
 
     def _rows(self, statement: str, slug: str) -> list[tuple[Any, ...]]:
         with self._lent.connect() as connection:
@@ -249,11 +299,11 @@ class Product:
             return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
-def _scope(row: dict[str, Any], courses: dict[int, str | None]) -> Scope:
+def _scope(row: dict[str, Any], names: Names) -> Scope:
     if row["scope"] == "all_courses":
         assert row["course_id"] is None
         return ALL_COURSES
-    return Scope(False, courses[row["course_id"]])
+    return Scope(False, names.courses[row["course_id"]])
 
 
 def _values(row: dict[str, Any], keys: Iterable[str] = ()) -> Row:

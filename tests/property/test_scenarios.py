@@ -16,7 +16,7 @@ from lyceum.database import ConnectionTarget
 from oracle.calendars import Calendar
 from property.comparison import Comparison
 from property.histories import LENGTH, PLAYED_SEGMENTS
-from property.population import ADL, COURSES, IDENTIFIERS, LEARNERS, TEACHER, TEACHER_IDENTIFIER, TIN_CAN, VIDEO
+from property.population import ADL, COURSES, LEARNERS, TEACHER, TIN_CAN, VIDEO
 from property.product import Product
 from property.spelling import File, encode, exact, pack
 from warehouse import SharedServer
@@ -110,7 +110,7 @@ def test_six_weeks_of_everything_in_three_zones(comparison: Comparison) -> None:
     chance = random.Random(42)
     end = MONDAY + 31 * DAY
     for zone in ("Europe/London", "America/New_York", "Asia/Kathmandu"):
-        one = comparison.add_organization(zone, end, [TEACHER_IDENTIFIER, IDENTIFIERS[0]])
+        one = comparison.add_organization(zone, end)
         statements = a_month_of_everything(chance, end)
         chance.shuffle(statements)
         half = len(statements) // 2
@@ -127,7 +127,7 @@ def test_voiding_everything_leaves_nothing(comparison: Comparison) -> None:
     comparison.build(MONDAY + 3 * DAY)
     comparison.deliver(one, file(comparison, *(void(event, MONDAY + 3 * DAY) for event in events)), MONDAY + 4 * DAY)
     comparison.build(MONDAY + 5 * DAY)
-    assert comparison.product.stage_three(one.slug) == {}
+    assert one.expected.figures().stage_three == {}
     comparison.deliver(one, file(comparison, view(MONDAY + 5 * DAY)), MONDAY + 6 * DAY)
     comparison.build(MONDAY + 7 * DAY)
 

@@ -25,7 +25,7 @@ def built(
 ) -> Iterator[Warehouse]:
     """A warehouse of two organizations with a week of activity, published once. Tests read it only."""
     folder = tmp_path_factory.mktemp("built")
-    plan = SimulationPlan(organizations=sample_organizations(2, learners=12, courses=2))
+    plan = SimulationPlan(organizations=sample_organizations(2, learners=12, courses=2), roster=None)
     write_deliveries(plan, folder / "deliveries")
     with shared_server.database(folder / "home", template) as lent:
         for organization in plan.organizations:
@@ -38,7 +38,7 @@ def built(
                 lent.target,
                 lent.settings,
                 organization=organization.slug,
-                paths=[folder / "deliveries" / organization.slug],
+                paths=[folder / "deliveries" / organization.slug / "xapi"],
                 format="xapi",
                 as_of=BUILT_AS_OF,
                 is_history=False,

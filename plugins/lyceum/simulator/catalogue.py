@@ -70,19 +70,29 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """One course: its activity, its trainer, and what there is to do, in order."""
+    """One course: its activity, who teaches it at the moment, and what there is to do, in order.
 
+    `key` is the last part of its activity's IRI. `trainers` changes while the simulation goes on.
+    """
+
+    key: str
+    name: str
     iri: str
     json: str
     context: str
     badge_json: str
-    trainers: tuple[Trainer, ...]
+    trainers: list[Trainer]
     items: tuple[Item, ...]
 
 
 def courses(slug: str, count: int, trainers: list[Trainer], rng: random.Random) -> tuple[Course, ...]:
     """Return the organization's courses; each is taught by one or two of the trainers."""
     return tuple(_course(slug, index, trainers, rng) for index in range(count))
+
+
+def course_prefix(slug: str) -> str:
+    """Return what the activity IRIs of an organization's courses begin with; the course's key follows."""
+    return f"https://learn.{slug}.example/course/"
 
 
 def activity(iri: str, kind: str, name: str, language: str = "en") -> str:
@@ -99,13 +109,15 @@ def _course(slug: str, index: int, trainers: list[Trainer], rng: random.Random) 
     key, name = _SUBJECTS[subject]
     if edition:
         key, name = f"{key}-{edition + 1}", f"{name} ({edition + 1})"
-    iri = f"https://learn.{slug}.example/course/{key}"
+    iri = f"{course_prefix(slug)}{key}"
     course_json = activity(iri, vocabulary.COURSE_TYPE, name)
-    teaching = tuple(dict.fromkeys(pick(rng, trainers) for _ in range(whole(rng, 1, 2))))
+    teaching = list(dict.fromkeys(pick(rng, trainers) for _ in range(whole(rng, 1, 2))))
     items: list[Item] = []
     for number in range(1, whole(rng, 6, 10) + 1):
         items += _module_items(iri, course_json, number, rng)
     return Course(
+        key=key,
+        name=name,
         iri=iri,
         json=course_json,
         context=f'{{"grouping":[{course_json}]}}',

@@ -1,20 +1,18 @@
-"""What arrives from the simulated record stores: one delivery a local day, with everything that goes wrong on the way."""
+"""What arrives from a simulated record store: one delivery a local day, with everything that goes wrong on the way."""
 
 from __future__ import annotations
 
 import json
-import os
 import zlib
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
-from pathlib import Path
 from typing import Any
 
 from lyceum.simulator import vocabulary
 from lyceum.simulator.chance import between, generator, identifier, pick, whole
-from lyceum.simulator.organization import OrganizationLife
+from lyceum.simulator.organization import OrganizationLife, RegistrarNews
 from lyceum.simulator.plan import OrganizationPlan, SimulationPlan
 from lyceum.simulator.session import Statement, timestamp
 
@@ -52,75 +50,32 @@ class DeliveryCounts:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What one organization's record store hands over on one of its local days, in the order of arrival."""
+    """What one organization's record store hands over on one of its local days, in the order of arrival.
+
+    A large organization has several stores, each for one part of its learners.
+    """
 
     organization: OrganizationPlan
     day: date
     lines: tuple[str, ...]
     counts: DeliveryCounts
+    part: int = 0
 
     @property
     def name(self) -> str:
         """The name of the delivery's file."""
-        return f"{self.organization.slug}-{self.day.isoformat()}.ndjson.gz"
+        part = f"-part-{self.part + 1:04d}" if self.organization.parts > 1 else ""
+        return f"{self.organization.slug}-{self.day.isoformat()}{part}.ndjson.gz"
+
+    @property
+    def source(self) -> str:
+        """The folder of an organization's landing folder that it belongs into."""
+        return "xapi"
 
     def content(self) -> bytes:
-        """Return the delivery as NDJSON in gzip; equal deliveries give equal bytes."""
+        """Return the delivery as NDJSON in gzip; equal deliveries give equal bytes, by one version of zlib."""
         compressor = zlib.compressobj(1, zlib.DEFLATED, _GZIP)
         return compressor.compress("".join([line + "\n" for line in self.lines]).encode()) + compressor.flush()
-
-
-@dataclass(frozen=True, slots=True)
-class SimulationReport:
-    """What `write_deliveries` wrote."""
-
-    files: tuple[Path, ...]
-    byte_length: int
-    counts: DeliveryCounts
-
-
-def simulate(plan: SimulationPlan) -> Iterator[Delivery]:
-    """Yield the deliveries of every organization for every day, day by day. Reads no clock and no randomness but the seed's.
-
-    With `plan.until` the delivery of a day that has not begun by then is left out.
-    """
-    stores = [_RecordStore(organization, plan) for organization in plan.organizations]
-    for day_number in range(plan.days):
-        for store in stores:
-            delivery = store.deliver(day_number)
-            if delivery is not None:
-                yield delivery
-
-
-def write_delivery(delivery: Delivery, folder: Path) -> Path:
-    """Write one delivery into the folder, which is made when absent, and return its file.
-
-    A reader sees the whole file or none. A file of that name is replaced.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / delivery.name
-    unfinished = file.with_name(file.name + ".part")
-    unfinished.write_bytes(delivery.content())
-    os.replace(unfinished, file)  # noqa: PTH105 - says that the target may exist
-    return file
-
-
-def write_deliveries(
-    plan: SimulationPlan, folder: Path, *, progress: Callable[[Delivery, int, int], None] | None = None
-) -> SimulationReport:
-    """Write every delivery to `<folder>/<organization>/<organization>-<day>.ndjson.gz`.
-
-    `progress` hears of each delivery with how many are written of how many at most.
-    """
-    files: list[Path] = []
-    counts = DeliveryCounts()
-    total = plan.days * len(plan.organizations)
-    for delivery in simulate(plan):
-        files.append(write_delivery(delivery, folder / delivery.organization.slug))
-        counts += delivery.counts
-        if progress is not None:
-            progress(delivery, len(files), total)
-    return SimulationReport(tuple(files), sum(file.stat().st_size for file in files), counts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,15 +85,16 @@ class _Arrival:
     kind: str
 
 
-class _RecordStore:
-    """Keeps what has happened but not yet arrived."""
+class RecordStore:
+    """The record store of one part of an organization. Keeps what has happened but not yet arrived."""
 
-    def __init__(self, organization: OrganizationPlan, plan: SimulationPlan) -> None:
+    def __init__(self, organization: OrganizationPlan, plan: SimulationPlan, part: int = 0) -> None:
         self._organization = organization
-        self._life = OrganizationLife(organization, plan.seed, plan.first_day)
+        self._part = part
+        self._life = OrganizationLife(organization, plan.seed, plan.first_day, part)
         self._irregularities = plan.irregularities
         # A generator of its own: the regular statements do not depend on what goes wrong with them.
-        self._rng = generator(plan.seed, organization.slug, "transport")
+        self._rng = generator(plan.seed, organization.slug, "transport", part)
         self._first_day = plan.first_day
         self._until_ms = None if plan.until is None else int(plan.until.timestamp() * 1000)
         self._starts_ms = [self._life.starts_ms(0)]
@@ -148,10 +104,16 @@ class _RecordStore:
             '"name":"campus-lms"}},"version":"1.0.3"}'
         )
 
-    def deliver(self, day_number: int) -> Delivery | None:
-        """Return the day's delivery, None when nothing can have arrived before the simulation's end. Call in order."""
-        if self._until_ms is not None and self._starts(day_number) >= self._until_ms:
-            return None
+    def has_begun(self, day_number: int) -> bool:
+        """Say whether anything of a day can have happened before the simulation's end."""
+        return self._until_ms is None or self._starts(day_number) < self._until_ms
+
+    def news(self, day_number: int) -> list[RegistrarNews]:
+        """Return what the registrar learns in the morning of a day. Call before `deliver`."""
+        return self._life.news(day_number)
+
+    def deliver(self, day_number: int) -> Delivery:
+        """Return the day's delivery. Call in order."""
         for statement in self._life.statements(day_number):
             self._send(statement, day_number)
         arrivals = sorted(self._under_way.pop(day_number, []), key=lambda arrival: arrival.arrives_ms)
@@ -172,6 +134,7 @@ class _RecordStore:
                 voids=numbers["void"],
                 malformed=numbers["malformed"],
             ),
+            part=self._part,
         )
 
     def _starts(self, day_number: int) -> int:

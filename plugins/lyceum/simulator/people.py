@@ -42,56 +42,78 @@ WEEKDAYS = (1.0, 1.05, 1.0, 0.95, 0.7, 0.55, 0.8)
 
 
 @dataclass(frozen=True, slots=True)
+class Person:
+    """Who somebody is to the registrar. Statements name the same person by one of these, or by an openid that nobody knows."""
+
+    sourced_id: str
+    username: str
+    email: str
+    given_name: str
+    family_name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Trainer:
-    """A person who teaches: grades, answers in the forum."""
+    """A person who teaches: grades, answers in the forum. `json` is the person as an actor."""
 
     json: str
+    person: Person
 
 
 @dataclass(frozen=True, slots=True)
 class Learner:
-    """A person who learns. `diligence` is the chance to study on an ordinary weekday, `speed` multiplies durations,
-    `skill` is the chance to answer right, `hazard` the chance per study day to give a course up."""
+    """A person who learns. `json` is the person as an actor, `diligence` the chance to study on an ordinary weekday, `speed`
+    multiplies durations, `skill` is the chance to answer right."""
 
     json: str
+    person: Person
     diligence: float
     speed: float
     skill: float
-    hazard: float
     rhythm: tuple[float, ...]
     is_mobile: bool
 
 
+def home_page(slug: str) -> str:
+    """Return the `homePage` of the accounts of an organization's people."""
+    return f"https://id.{slug}.example"
+
+
 def trainer(slug: str, number: int, rng: random.Random) -> Trainer:
     """Make the organization's `number`-th trainer."""
-    return Trainer(_actor(slug, f"t{number:04d}", rng))
+    person = _person(slug, f"t{number:04d}", rng)
+    return Trainer(_actor(slug, person, rng), person)
 
 
 def learner(slug: str, number: int, rng: random.Random) -> Learner:
     """Make the organization's `number`-th learner."""
+    person = _person(slug, f"s{number:06d}", rng)
     return Learner(
-        json=_actor(slug, f"s{number:06d}", rng),
+        json=_actor(slug, person, rng),
+        person=person,
         diligence=0.12 + 0.75 * rng.random() ** 1.5,
         speed=between(rng, 0.6, 1.6),
         skill=0.35 + 0.6 * rng.random() ** 0.7,
-        hazard=0.002 + 0.05 * rng.random() ** 3,
         rhythm=RHYTHMS[weighted(rng, _RHYTHM_SHARES)],
         is_mobile=rng.random() < 0.3,
     )
 
 
-def _actor(slug: str, username: str, rng: random.Random) -> str:
-    name = f"{pick(rng, _GIVEN)} {pick(rng, _FAMILY)}"
-    agent: dict[str, object] = {"objectType": "Agent", "name": name}
-    address = f"mailto:{username}@{slug}.example"
+def _person(slug: str, username: str, rng: random.Random) -> Person:
+    return Person(identifier(rng), username, f"{username}@{slug}.example", pick(rng, _GIVEN), pick(rng, _FAMILY))
+
+
+def _actor(slug: str, person: Person, rng: random.Random) -> str:
+    agent: dict[str, object] = {"objectType": "Agent", "name": f"{person.given_name} {person.family_name}"}
+    address = f"mailto:{person.email}"
     form = weighted(rng, _IDENTIFIERS)
     if form == 0:
-        account = username if rng.random() < 0.5 else identifier(rng)
-        agent["account"] = {"homePage": f"https://id.{slug}.example", "name": account}
+        account = person.username if rng.random() < 0.5 else person.sourced_id
+        agent["account"] = {"homePage": home_page(slug), "name": account}
     elif form == 1:
         agent["mbox"] = address
     elif form == 2:
         agent["mbox_sha1sum"] = hashlib.sha1(address.encode(), usedforsecurity=False).hexdigest()
     else:
-        agent["openid"] = f"https://id.{slug}.example/{username}"
+        agent["openid"] = f"{home_page(slug)}/{person.username}"
     return json.dumps(agent, ensure_ascii=False, separators=(",", ":"))

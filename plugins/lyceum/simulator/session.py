@@ -99,6 +99,14 @@ class Session:
         context = f'"registration":"{self._registration}","contextActivities":{activities}'
         self._write(verb, person, f',"result":{{{result}}}', context)
 
+    def say_instead_of(
+        self, actor: str, verb: str, object_json: str, activities: str, result: str, *, instructor: str
+    ) -> None:
+        """Write one statement whose actor is another person."""
+        self._actor, own = actor, self._actor
+        self.say(verb, object_json, activities, result, instructor=instructor)
+        self._actor = own
+
     def say_outside(self, verb: str, object_json: str) -> None:
         """Write one statement about something that belongs to no course."""
         self._write(verb, object_json, "", f'{self._platform}"registration":"{identifier(self._rng)}"')

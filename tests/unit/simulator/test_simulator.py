@@ -7,6 +7,8 @@ import gzip
 import hashlib
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 from collections import Counter, defaultdict
@@ -24,9 +26,12 @@ from lyceum.simulator import (
     Delivery,
     Irregularities,
     OrganizationPlan,
+    RosterFile,
+    RosterPlan,
     SimulationPlan,
     sample_organizations,
     simulate,
+    simulate_all,
     write_deliveries,
 )
 from unit.simulator.xapi_checker import NonConformantError, check, check_line
@@ -301,9 +306,12 @@ def test_people_join_complete_leave_return_and_are_graded(long_history: list[dic
     )
     assert max(joined.values()) > 1
     learners = {json.dumps(statement["actor"], sort_keys=True) for statement in by_verb["submit"]}
-    graded = {json.dumps(statement["object"], sort_keys=True) for statement in by_verb["evaluated"]}
-    assert len(graded) > 5
-    assert graded <= learners
+    by_trainer = [s for s in by_verb["evaluated"] if s["object"]["objectType"] == "Agent"]
+    by_system = [s for s in by_verb["evaluated"] if "instructor" in s["context"]]
+    assert len(by_trainer) + len(by_system) == len(by_verb["evaluated"])
+    assert min(len(by_trainer), len(by_system)) > 5
+    assert {json.dumps(s["object"], sort_keys=True) for s in by_trainer} <= learners
+    assert {json.dumps(s["actor"], sort_keys=True) for s in by_system} <= learners
     assert any("instructor" in statement["context"] for statement in by_verb["passed"])
 
 
@@ -328,19 +336,129 @@ def test_a_learner_is_never_in_two_places(long_history: list[dict[str, Any]]) ->
 
 def test_files_hold_the_deliveries_and_writing_them_again_changes_nothing(tmp_path: Path) -> None:
     heard: list[tuple[int, int]] = []
-    report = write_deliveries(SMALL, tmp_path, progress=lambda delivery, done, total: heard.append((done, total)))
+    report = write_deliveries(SMALL, tmp_path, progress=lambda done, total: heard.append((done, total)))
     first = {file: file.read_bytes() for file in report.files}
     write_deliveries(SMALL, tmp_path)
     assert {file: file.read_bytes() for file in report.files} == first
     assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == sorted(report.files)
-    assert report.files[0].relative_to(tmp_path) == Path(
-        "northlight-university/northlight-university-2026-03-02.ndjson.gz"
-    )
-    lines = [line for content in first.values() for line in gzip.decompress(content).decode().splitlines()]
+    names = {file.relative_to(tmp_path).as_posix() for file in report.files}
+    assert "northlight-university/xapi/northlight-university-2026-03-02.ndjson.gz" in names
+    assert "northlight-university/roster/northlight-university-roster-2026-03-02-full.zip" in names
+    statements = [content for file, content in first.items() if file.parent.name == "xapi"]
+    lines = [line for content in statements for line in gzip.decompress(content).decode().splitlines()]
     assert lines == [line for delivery in simulate(SMALL) for line in delivery.lines]
     assert report.counts.records == len(lines)
     assert report.byte_length == sum(map(len, first.values()))
+    assert report.rosters == len(first) - len(statements)
     assert heard == [(done, 8) for done in range(1, 9)]
+
+
+def test_the_number_of_workers_decides_no_byte(tmp_path: Path) -> None:
+    alone = write_deliveries(SMALL, tmp_path / "one")
+    heard: list[tuple[int, int]] = []
+    shared = write_deliveries(
+        SMALL, tmp_path / "two", workers=2, progress=lambda done, total: heard.append((done, total))
+    )
+    assert replace(shared, files=()) == replace(alone, files=())
+    assert heard[-1] == (8, 8)
+
+    def contents(folder: Path) -> dict[Path, bytes]:
+        return {file.relative_to(folder): file.read_bytes() for file in folder.rglob("*.*")}
+
+    assert contents(tmp_path / "two") == contents(tmp_path / "one")
+
+
+def test_a_large_organization_delivers_in_parts_with_one_roster(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("plan", "organization"):
+        monkeypatch.setattr(f"lyceum.simulator.{module}.LEARNERS_PER_PART", 30)
+    plan = replace(SMALL, organizations=(OrganizationPlan("wide", "Wide", "UTC", learners=70, courses=3),))
+    assert plan.organizations[0].parts == 3
+    deliveries = list(simulate_all(plan))
+    statements = [delivery for delivery in deliveries if isinstance(delivery, Delivery)]
+    rosters = [delivery for delivery in deliveries if isinstance(delivery, RosterFile)]
+    names = {delivery.name for delivery in statements}
+    assert len(names) == 4 * 3
+    assert "wide-2026-03-02-part-0003.ndjson.gz" in names
+    ids = _ids([replace(delivery, lines=_regular_lines(delivery)) for delivery in statements])
+    assert len(set(ids)) > 500
+    usernames = set(re.findall(rb"s000\d{3}@", rosters[0].files["users.csv"]))
+    assert min(usernames) < b"s000030" < b"s000061" < max(usernames)
+    teachers = [line for line in rosters[0].files["enrollments.csv"].splitlines() if b",teacher," in line]
+    assert len(teachers) == len(set(teachers)) <= 2 * 3
+
+
+def _regular_lines(delivery: Delivery) -> tuple[str, ...]:
+    return tuple(line for line in delivery.lines if _readable(line))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_learners_give_up_as_often_as_asked(share: float) -> None:
+    organizations = sample_organizations(1, learners=60, courses=3, drop_out=share, cohorts=1)
+    finished: set[str] = set()
+    begun: set[str] = set()
+    for delivery in simulate(replace(LONG, organizations=organizations, days=110)):
+        for line in delivery.lines:
+            statement = json.loads(line)
+            registration = statement["context"].get("registration")
+            if statement["verb"]["id"].endswith("/registered"):
+                begun.add(registration)
+            elif statement["verb"]["id"].endswith("/earned"):
+                finished.add(registration)
+    # Some need more time, some never begin.
+    assert len(finished & begun) / len(begun) == pytest.approx((1 - share) * 0.85, abs=0.15)
+
+
+def test_cohorts_begin_weeks_apart() -> None:
+    organizations = sample_organizations(1, learners=60, courses=3, cohorts=3)
+    first_days: dict[str, int] = {}
+    for delivery in simulate(replace(REGULAR, organizations=organizations, days=64)):
+        for line in delivery.lines:
+            statement = json.loads(line)
+            if statement["verb"]["id"].endswith("/registered"):
+                first_days.setdefault(json.dumps(statement["actor"]), (delivery.day - REGULAR.first_day).days)
+    weeks = Counter(day // 7 for day in first_days.values())
+    assert set(weeks) == {0, 4, 8}
+    assert min(weeks.values()) >= 15
+
+
+def test_the_staff_of_a_course_changes_and_newcomers_teach_it() -> None:
+    organizations = sample_organizations(1, learners=60, courses=12, trainers=6)
+    graders: defaultdict[str, set[str]] = defaultdict(set)
+    for delivery in simulate(replace(REGULAR, organizations=organizations, days=90)):
+        for line in delivery.lines:
+            statement = json.loads(line)
+            instructor = statement.get("context", {}).get("instructor")
+            if instructor and statement["verb"]["id"].endswith("/passed"):
+                course = statement["context"]["contextActivities"]["parent"][0]["id"]
+                graders[course].add(json.dumps(instructor))
+    assert max(len(trainers) for trainers in graders.values()) > 1
+
+
+@pytest.mark.parametrize("version", ["3.12", "3.13"])
+def test_other_releases_of_python_make_the_same_statements_and_rosters(version: str) -> None:
+    python = shutil.which(f"python{version}")
+    sources = str(Path(lyceum.simulator.__file__).parents[2])
+    # Where pyenv keeps the interpreters, its commands need to hear which one is meant.
+    environment = {**os.environ, "PYENV_VERSION": version, "PYTHONPATH": sources, "PYTHONDONTWRITEBYTECODE": "1"}
+    program = (
+        "import hashlib\n"
+        "from lyceum.simulator import *\n"
+        "digest = hashlib.sha256()\n"
+        "plan = SimulationPlan(days=9, organizations=sample_organizations(2, learners=40, courses=5))\n"
+        "for delivery in simulate_all(plan):\n"
+        "    parts = delivery.files.values() if isinstance(delivery, RosterFile) else [l.encode() for l in delivery.lines]\n"
+        "    for part in parts:\n"
+        "        digest.update(part)\n"
+        "print(digest.hexdigest())\n"
+    )
+
+    def digest_by(executable: str) -> str:
+        process = subprocess.run([executable, "-c", program], env=environment, capture_output=True, text=True)
+        return process.stdout.strip() if process.returncode == 0 else ""
+
+    if python is None or not (found := digest_by(python)):
+        pytest.skip(f"There is no Python {version} with the time zone data that the simulator needs")
+    assert found == digest_by(sys.executable)
 
 
 @pytest.mark.parametrize(
@@ -355,6 +473,12 @@ def test_files_hold_the_deliveries_and_writing_them_again_changes_nothing(tmp_pa
         (lambda: OrganizationPlan("Bad Slug", "B", "UTC"), "slug 'Bad Slug'"),
         (lambda: OrganizationPlan("good", "G", "Europe/Atlantis"), "Europe/Atlantis"),
         (lambda: OrganizationPlan("good", "G", "UTC", learners=0), "0 learners"),
+        (lambda: OrganizationPlan("good", "G", "UTC", trainers=0), "0 trainers"),
+        (lambda: OrganizationPlan("good", "G", "UTC", drop_out=1.5), r"given up is 1\.5"),
+        (lambda: OrganizationPlan("good", "G", "UTC", cohorts=-1), "-1 cohorts"),
+        (lambda: RosterPlan(version="1.0"), "version is '1.0'"),
+        (lambda: RosterPlan(full_every=0), "every 0 days"),
+        (lambda: RosterPlan(unrostered=2), "share unrostered is 2"),
     ],
 )
 def test_a_plan_that_cannot_be_is_refused_with_what_was_expected(make: Any, message: str) -> None:

@@ -2,8 +2,9 @@
 
 **Purpose.** Brings stage two and stage three up to date with stage one, and seals the weeks that are due.
 
-**Inputs.** The collected hours in `ops.pending_hours`; the published rows of the learners they touch; the local days that
-have closed since the last build. The asset `raw_data_collection` only wakes the DAG.
+**Inputs.** The collected hours in `ops.pending_hours`; the people whom a roster has changed, in `ops.pending_users`; the
+published rows of the learners they touch; the local days that have closed since the last build. The assets
+`raw_data_collection` and `roster` only wake the DAG.
 
 **Outputs.** One transaction replaces the touched rows of stage two and stage three and raises the data version of their
 organizations. Before it, expectations and reconciliation audit the candidates in schema `build`: when one fails, nothing is
@@ -18,12 +19,12 @@ from datetime import timedelta
 from airflow.sdk import chain, dag, task
 
 from lyceum.orchestration import building
-from lyceum.orchestration.assets import RAW_DATA_COLLECTION
+from lyceum.orchestration.assets import RAW_DATA_COLLECTION, ROSTER
 from lyceum.orchestration.task_policy import task_defaults
 
 
 @dag(
-    schedule=[RAW_DATA_COLLECTION],
+    schedule=RAW_DATA_COLLECTION | ROSTER,
     catchup=False,
     max_active_runs=1,
     default_args=task_defaults(time_limit=timedelta(hours=2)),

@@ -26,6 +26,14 @@ POINTS: tuple[str, ...] = (
     "collect.batch_recorded",
     "collect.batch_committed",
     "collect.input_completed",
+    # One delivery of a roster.
+    "roster.loaded",
+    "roster.written",
+    "roster.committed",
+    # One pull of a Learning Record Store, around the points of what it collects.
+    "lrs.pages_spooled",
+    "lrs.spool_collected",
+    "lrs.cursor_moved",
     # One build (docs/architecture.md, Build).
     "build.begun",
     "build.raw_audited",

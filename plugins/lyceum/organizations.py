@@ -20,6 +20,7 @@ from lyceum.settings import Settings
 
 __all__ = [
     "DEFAULT_SOURCE",
+    "Channel",
     "Format",
     "LocalCalendar",
     "Organization",
@@ -33,10 +34,13 @@ __all__ = [
     "list_organizations",
     "list_sources",
     "load_calendar",
+    "require_source_name",
 ]
 
-Format: TypeAlias = Literal["xapi", "oulad"]
-FORMATS: tuple[Format, ...] = ("xapi", "oulad")
+Format: TypeAlias = Literal["xapi", "oulad", "oneroster"]
+FORMATS: tuple[Format, ...] = ("xapi", "oulad", "oneroster")
+ROSTER_FORMAT: Format = "oneroster"
+Channel: TypeAlias = Literal["files", "lrs"]
 DEFAULT_SOURCE = "xapi"
 
 # The first zone of an organization holds for all its history; a date that every client can read stands for "always".
@@ -57,7 +61,7 @@ class Organization:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A configured channel that belongs to exactly one organization."""
+    """A configured channel that belongs to exactly one organization: files that land, or a store that is pulled."""
 
     organization_id: int
     organization: str
@@ -65,6 +69,7 @@ class Source:
     name: str
     format: Format
     is_active: bool
+    channel: Channel = "files"
 
 
 def add_organization(connection: Connection, slug: str, name: str, time_zone: str, as_of: datetime) -> Organization:
@@ -210,11 +215,7 @@ def add_source(
     connection: Connection, organization: Organization, name: str, source_format: Format, as_of: datetime
 ) -> Source:
     """Add a source to the organization; commit. Raises `ConfigurationError` when the name is malformed or taken."""
-    if not _SOURCE_NAME.fullmatch(name):
-        raise ConfigurationError(
-            f"The source's name is {name!r}. Expected at most 63 lower-case letters, digits, hyphens and underscores "
-            "that do not start with a hyphen or underscore."
-        )
+    require_source_name(name)
     if source_format not in FORMATS:
         raise ConfigurationError(f"The source's format is {source_format!r}. Expected one of {', '.join(FORMATS)}.")
     row = connection.execute(
@@ -232,11 +233,27 @@ def add_source(
     return Source(organization.organization_id, organization.slug, row[0], name, source_format, is_active=True)
 
 
+def require_source_name(name: str) -> None:
+    """Raise `ConfigurationError` for a name that no source can have."""
+    if not _SOURCE_NAME.fullmatch(name):
+        raise ConfigurationError(
+            f"The source's name is {name!r}. Expected at most 63 lower-case letters, digits, hyphens and underscores "
+            "that do not start with a hyphen or underscore."
+        )
+
+
 def list_sources(connection: Connection, organization: Organization | None = None) -> list[Source]:
     """Return the sources of one organization, or of all, by organization and name."""
     rows = connection.execute(
         """
-        select sources.organization_id, organizations.slug, sources.source_id, sources.name, sources.format, sources.is_active
+        select
+            sources.organization_id,
+            organizations.slug,
+            sources.source_id,
+            sources.name,
+            sources.format,
+            sources.is_active,
+            sources.channel
         from core.sources as sources
         inner join core.organizations as organizations on sources.organization_id = organizations.organization_id
         where %(organization_id)s::bigint is null or sources.organization_id = %(organization_id)s

@@ -29,13 +29,17 @@ create table ops.rosters (
     users_claimed integer not null,
     users_merged integer not null,
     enrollments_changed integer not null,
+    identities_ambiguous integer not null,
+    actors_unmatched integer not null,
     run_id text not null,
     constraint rosters_pkey primary key (organization_id, roster_id),
-    constraint rosters_fingerprint_key unique (organization_id, source_id, fingerprint),
     constraint rosters_source_fkey foreign key (organization_id, source_id)
     references core.sources (organization_id, source_id),
     constraint rosters_nothing_lost_check check (rows_read = rows_accepted + rows_quarantined + rows_ignored)
 );
+create index rosters_source_idx on ops.rosters (organization_id, source_id, roster_id);
+comment on column ops.rosters.identities_ambiguous is 'Identities that several people of the roster share, so that none of them could claim it.';
+comment on column ops.rosters.actors_unmatched is 'People with activity whom no roster names, after this delivery.';
 comment on column ops.rosters.speaks_for is 'The days whose enrollments this delivery decides: those of weeks that still took events at known_at, and days that had never been told.';
 
 -- The rows of a roster that were refused. They name people, so nothing of their content is kept: the file, the line and the
@@ -72,6 +76,21 @@ create index roster_classes_course_idx on core.roster_classes (organization_id, 
 comment on column core.roster_classes.starts_on is 'Earliest start of the class''s terms.';
 comment on column core.roster_classes.rostered_days is 'Days for which a roster that named the class speaks.';
 
+-- The people of a source, by a keyed hash of their sourcedId.
+create table core.roster_people (
+    organization_id bigint not null,
+    source_id integer not null,
+    person_hash bytea not null,
+    user_id bigint not null,
+    roles text[] not null,
+    is_current boolean not null,
+    constraint roster_people_pkey primary key (organization_id, source_id, person_hash),
+    constraint roster_people_user_key unique (organization_id, source_id, user_id),
+    constraint roster_people_user_fkey foreign key (organization_id, user_id)
+    references core.users (organization_id, user_id),
+    constraint roster_people_roles_check check (roles <@ '{learner,trainer,org_admin}')
+);
+
 -- The enrollment records of a source as last delivered, by a keyed hash of their sourcedId (which may spell a person''s name).
 create table core.roster_enrollments (
     organization_id bigint not null,
@@ -80,11 +99,13 @@ create table core.roster_enrollments (
     course_id bigint not null,
     user_id bigint not null,
     role text not null,
+    first_named_on date not null,
     valid_days datemultirange not null,
     is_current boolean not null,
     constraint roster_enrollments_pkey primary key (organization_id, source_id, record_hash),
     constraint roster_enrollments_role_check check (role in ('learner', 'trainer'))
 );
+comment on column core.roster_enrollments.first_named_on is 'Local day on which a delivery named the enrollment first: it begins on it where neither it nor its class has a start.';
 create index roster_enrollments_key_idx on core.roster_enrollments (organization_id, source_id, course_id, user_id, role);
 
 drop table core.enrollments;

@@ -46,7 +46,13 @@ def test_every_description_of_a_model_states_its_grain(project: Any) -> None:
 
 def test_models_that_become_published_tables_have_enforced_contracts(project: Any) -> None:
     contracted = {model.name for model in models(project) if model.config.contract.enforced}
-    assert contracted == {"learner_analytics", "organization_analytics", "learner_courses", "aggregated_analytics"}
+    assert contracted == {
+        "learner_analytics",
+        "trainer_analytics",
+        "organization_analytics",
+        "learner_courses",
+        "aggregated_analytics",
+    }
 
 
 def test_only_staging_reads_sources_and_no_model_reads_past_its_neighbour(project: Any) -> None:

@@ -1,6 +1,77 @@
 {{ config(materialized="view") }}
 -- Grain: one row per organization, subject type, subject, course (or across courses), period type and period start:
--- the candidates of stage three. A view: publishing reads it once.
+-- the candidates of stage three. A view: publishing reads it once. Every part tells the columns that it has; the others
+-- are null.
+{% set columns = {
+    "is_active": "boolean",
+    "active_days": "bigint",
+    "event_count": "bigint",
+    "interaction_count": "bigint",
+    "active_minutes": "bigint",
+    "session_count": "bigint",
+    "time_on_task_seconds": "bigint",
+    "first_event_at": "timestamptz",
+    "last_event_at": "timestamptz",
+    "resources_viewed": "bigint",
+    "videos_started": "bigint",
+    "videos_completed": "bigint",
+    "video_seconds_watched": "numeric",
+    "assessments_attempted": "bigint",
+    "assessments_passed": "bigint",
+    "attempt_count": "bigint",
+    "score_sum": "numeric",
+    "score_count": "bigint",
+    "contributions": "bigint",
+    "completions": "bigint",
+    "is_completed": "boolean",
+    "completed_at": "timestamptz",
+    "is_enrolled": "boolean",
+    "enrolled_on": "date",
+    "is_at_risk": "boolean",
+    "course_completed_at": "timestamptz",
+    "last_registered_at": "timestamptz",
+    "last_unregistered_at": "timestamptz",
+    "score_mean": "numeric",
+    "learners_active": "bigint",
+    "trainers_active": "bigint",
+    "courses_active": "bigint",
+    "enrollments_open": "bigint",
+    "enrollments_new": "bigint",
+    "enrollments_completed": "bigint",
+    "completion_rate": "numeric",
+    "learners_at_risk": "bigint",
+    "weekly_active_learners": "bigint",
+    "monthly_active_learners": "bigint",
+    "stickiness": "numeric",
+    "cohort_size": "bigint",
+    "retained_1": "numeric",
+    "retained_2": "numeric",
+    "retained_4": "numeric",
+    "retained_8": "numeric",
+    "learners_assigned": "bigint",
+    "activity_rate": "numeric",
+    "time_on_task_seconds_per_active_learner": "numeric",
+    "attempts_reviewed": "bigint",
+} -%}
+{%- set learner = [
+    "is_active", "event_count", "interaction_count", "active_minutes", "session_count", "time_on_task_seconds",
+    "first_event_at", "last_event_at", "resources_viewed", "videos_started", "videos_completed", "video_seconds_watched",
+    "assessments_attempted", "assessments_passed", "attempt_count", "score_sum", "score_count", "contributions",
+    "completions", "is_completed", "completed_at", "is_enrolled", "enrolled_on",
+] -%}
+{%- set organization = [
+    "event_count", "interaction_count", "time_on_task_seconds", "attempt_count", "score_sum", "score_count", "completions",
+    "score_mean", "learners_active", "trainers_active", "courses_active", "enrollments_open", "enrollments_new",
+    "enrollments_completed", "completion_rate", "learners_at_risk", "weekly_active_learners", "monthly_active_learners",
+    "stickiness",
+] -%}
+{%- set trainer = [
+    "time_on_task_seconds", "score_sum", "score_count", "contributions", "completions", "score_mean", "learners_active",
+    "learners_at_risk", "learners_assigned", "activity_rate", "time_on_task_seconds_per_active_learner",
+    "attempts_reviewed",
+] -%}
+{%- set cohorts = ["cohort_size", "retained_1", "retained_2", "retained_4", "retained_8"] -%}
+{%- set periods = ["is_active", "active_days"] %}
 with
 
 learner_days as (
@@ -13,51 +84,10 @@ learner_days as (
         'day' as period_type,
         activity_date as period_start,
         scope,
-        is_active,
-        is_active::integer::bigint as active_days,
-        event_count,
-        interaction_count,
-        active_minutes,
-        session_count,
-        time_on_task_seconds,
-        first_event_at,
-        last_event_at,
-        resources_viewed,
-        videos_started,
-        videos_completed,
-        video_seconds_watched,
-        assessments_attempted,
-        assessments_passed,
-        attempt_count,
-        score_sum,
-        score_count,
-        contributions,
-        completions,
-        is_completed,
-        completed_at,
-        is_enrolled,
-        enrolled_on,
-        null::boolean as is_at_risk,
-        course_completed_at,
-        last_registered_at,
-        last_unregistered_at,
-        {{ ratio('score_sum', 'score_count') }} as score_mean,
-        null::bigint as learners_active,
-        null::bigint as trainers_active,
-        null::bigint as courses_active,
-        null::bigint as enrollments_open,
-        null::bigint as enrollments_new,
-        null::bigint as enrollments_completed,
-        null::numeric as completion_rate,
-        null::bigint as learners_at_risk,
-        null::bigint as weekly_active_learners,
-        null::bigint as monthly_active_learners,
-        null::numeric as stickiness,
-        null::bigint as cohort_size,
-        null::numeric as retained_1,
-        null::numeric as retained_2,
-        null::numeric as retained_4,
-        null::numeric as retained_8
+        {{- told(columns, learner + ["course_completed_at", "last_registered_at", "last_unregistered_at"], {
+            "active_days": "is_active::integer::bigint",
+            "score_mean": ratio("score_sum", "score_count"),
+        }) }}
     from {{ ref('learner_analytics') }}
 
 ),
@@ -72,52 +102,41 @@ learner_periods as (
         period_type,
         period_start,
         scope,
-        is_active,
-        active_days,
-        event_count,
-        interaction_count,
-        active_minutes,
-        session_count,
-        time_on_task_seconds,
-        first_event_at,
-        last_event_at,
-        resources_viewed,
-        videos_started,
-        videos_completed,
-        video_seconds_watched,
-        assessments_attempted,
-        assessments_passed,
-        attempt_count,
-        score_sum,
-        score_count,
-        contributions,
-        completions,
-        is_completed,
-        completed_at,
-        is_enrolled,
-        enrolled_on,
-        is_at_risk,
-        null::timestamptz as course_completed_at,
-        null::timestamptz as last_registered_at,
-        null::timestamptz as last_unregistered_at,
-        score_mean,
-        null::bigint as learners_active,
-        null::bigint as trainers_active,
-        null::bigint as courses_active,
-        null::bigint as enrollments_open,
-        null::bigint as enrollments_new,
-        null::bigint as enrollments_completed,
-        null::numeric as completion_rate,
-        null::bigint as learners_at_risk,
-        null::bigint as weekly_active_learners,
-        null::bigint as monthly_active_learners,
-        null::numeric as stickiness,
-        null::bigint as cohort_size,
-        null::numeric as retained_1,
-        null::numeric as retained_2,
-        null::numeric as retained_4,
-        null::numeric as retained_8
+        {{- told(columns, learner + periods + ["is_at_risk", "score_mean"]) }}
     from {{ ref('int_learner_periods') }}
+
+),
+
+trainer_days as (
+
+    select
+        organization_id,
+        'trainer' as subject_type,
+        trainer_id as subject_id,
+        course_id,
+        'day' as period_type,
+        activity_date as period_start,
+        'course' as scope,
+        {{- told(columns, trainer, {
+            "is_active": "learners_active > 0",
+            "active_days": "(learners_active > 0)::integer::bigint",
+        }) }}
+    from {{ ref('trainer_analytics') }}
+
+),
+
+trainer_periods as (
+
+    select
+        organization_id,
+        'trainer' as subject_type,
+        trainer_id as subject_id,
+        course_id,
+        period_type,
+        period_start,
+        'course' as scope,
+        {{- told(columns, trainer + periods) }}
+    from {{ ref('int_trainer_periods') }}
 
 ),
 
@@ -131,51 +150,10 @@ organization_days as (
         'day' as period_type,
         activity_date as period_start,
         'all_courses' as scope,
-        learners_active > 0 as is_active,
-        (learners_active > 0)::integer::bigint as active_days,
-        event_count,
-        interaction_count,
-        null::bigint as active_minutes,
-        null::bigint as session_count,
-        time_on_task_seconds,
-        null::timestamptz as first_event_at,
-        null::timestamptz as last_event_at,
-        null::bigint as resources_viewed,
-        null::bigint as videos_started,
-        null::bigint as videos_completed,
-        null::numeric as video_seconds_watched,
-        null::bigint as assessments_attempted,
-        null::bigint as assessments_passed,
-        attempt_count,
-        score_sum,
-        score_count,
-        null::bigint as contributions,
-        completions,
-        null::boolean as is_completed,
-        null::timestamptz as completed_at,
-        null::boolean as is_enrolled,
-        null::date as enrolled_on,
-        null::boolean as is_at_risk,
-        null::timestamptz as course_completed_at,
-        null::timestamptz as last_registered_at,
-        null::timestamptz as last_unregistered_at,
-        score_mean,
-        learners_active,
-        trainers_active,
-        courses_active,
-        enrollments_open,
-        enrollments_new,
-        enrollments_completed,
-        completion_rate,
-        learners_at_risk,
-        weekly_active_learners,
-        monthly_active_learners,
-        stickiness,
-        null::bigint as cohort_size,
-        null::numeric as retained_1,
-        null::numeric as retained_2,
-        null::numeric as retained_4,
-        null::numeric as retained_8
+        {{- told(columns, organization, {
+            "is_active": "learners_active > 0",
+            "active_days": "(learners_active > 0)::integer::bigint",
+        }) }}
     from {{ ref('organization_analytics') }}
 
 ),
@@ -190,51 +168,7 @@ organization_periods as (
         period_type,
         period_start,
         'all_courses' as scope,
-        is_active,
-        active_days,
-        event_count,
-        interaction_count,
-        null::bigint as active_minutes,
-        null::bigint as session_count,
-        time_on_task_seconds,
-        null::timestamptz as first_event_at,
-        null::timestamptz as last_event_at,
-        null::bigint as resources_viewed,
-        null::bigint as videos_started,
-        null::bigint as videos_completed,
-        null::numeric as video_seconds_watched,
-        null::bigint as assessments_attempted,
-        null::bigint as assessments_passed,
-        attempt_count,
-        score_sum,
-        score_count,
-        null::bigint as contributions,
-        completions,
-        null::boolean as is_completed,
-        null::timestamptz as completed_at,
-        null::boolean as is_enrolled,
-        null::date as enrolled_on,
-        null::boolean as is_at_risk,
-        null::timestamptz as course_completed_at,
-        null::timestamptz as last_registered_at,
-        null::timestamptz as last_unregistered_at,
-        score_mean,
-        learners_active,
-        trainers_active,
-        courses_active,
-        enrollments_open,
-        enrollments_new,
-        enrollments_completed,
-        completion_rate,
-        learners_at_risk,
-        weekly_active_learners,
-        monthly_active_learners,
-        stickiness,
-        cohort_size,
-        retained_1,
-        retained_2,
-        retained_4,
-        retained_8
+        {{- told(columns, organization + periods + cohorts) }}
     from {{ ref('int_organization_periods') }}
 
 ),
@@ -244,6 +178,10 @@ final as (
     select * from learner_days
     union all
     select * from learner_periods
+    union all
+    select * from trainer_days
+    union all
+    select * from trainer_periods
     union all
     select * from organization_days
     union all

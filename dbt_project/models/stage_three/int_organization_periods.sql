@@ -66,12 +66,6 @@ cohorts as (
 
 ),
 
-trainers as (
-
-    select * from {{ ref('stg_core__trainers') }}
-
-),
-
 {% for period_type in period_types %}
 {{ period_type }}_sums as (
 
@@ -119,12 +113,8 @@ learner_counts as (
         active_learners.period_type,
         active_learners.period_start,
         count(*) as learners_active,
-        count(trainers.trainer_id) as trainers_active
+        count(*) filter (where active_learners.is_teaching) as trainers_active
     from active_learners
-    left join trainers
-        on
-            active_learners.organization_id = trainers.organization_id
-            and active_learners.learner_id = trainers.trainer_id
     group by
         active_learners.organization_id,
         active_learners.period_type,

@@ -1,6 +1,7 @@
 {{ config(post_hook="analyze {{ this }}") }}
--- Grain: one row per touched learner and course they have an event in.
--- Enrollment follows docs/metrics.md: a live day enrolls until it lapses, an ending day follows, or the course is completed.
+-- Grain: one row per touched learner and course they have an event in, or a roster enrolls them in.
+-- Enrollment follows docs/metrics.md: the roster decides for the days it speaks for; for others a live day enrolls until it
+-- lapses, an ending day follows, or the course is completed.
 with
 
 days as (
@@ -13,6 +14,36 @@ days as (
 courses as (
 
     select * from {{ ref('stg_core__courses') }}
+
+),
+
+learners as (
+
+    select * from {{ ref('int_build__learners') }}
+
+),
+
+rostered_courses as (
+
+    select * from {{ ref('stg_core__rostered_courses') }}
+
+),
+
+roster_enrollments as (
+
+    select
+        enrollment_days.organization_id,
+        enrollment_days.user_id as learner_id,
+        enrollment_days.course_id,
+        enrollment_days.days
+    from {{ ref('stg_core__enrollment_days') }} as enrollment_days
+    inner join learners
+        on
+            enrollment_days.organization_id = learners.organization_id
+            and enrollment_days.user_id = learners.learner_id
+    where
+        enrollment_days.role = 'learner'
+        and not isempty(enrollment_days.days)
 
 ),
 
@@ -87,7 +118,7 @@ days_with_endings as (
 
 ),
 
-enrollments as (
+implied_enrollments as (
 
     select
         organization_id,
@@ -120,24 +151,70 @@ enrollments as (
 
 ),
 
+keys as (
+
+    select
+        organization_id,
+        learner_id,
+        course_id
+    from learner_courses
+
+    union
+
+    select
+        organization_id,
+        learner_id,
+        course_id
+    from roster_enrollments
+
+),
+
 enrolled as (
 
     select
-        learner_courses.*,
+        keys.organization_id,
+        keys.learner_id,
+        keys.course_id,
+        learner_courses.first_event_on,
+        learner_courses.last_event_on,
+        learner_courses.first_active_on,
+        learner_courses.last_active_on,
+        learner_courses.completed_on,
+        learner_courses.completed_at,
+        learner_courses.recently_active_days,
         case
             when courses.is_unassigned then '{}'::datemultirange
-            else coalesce(enrollments.enrolled_days, '{}'::datemultirange)
+            else
+                coalesce(
+                    implied_enrollments.enrolled_days - coalesce(rostered_courses.rostered_days, '{}'::datemultirange),
+                    '{}'::datemultirange
+                )
+                + coalesce(roster_enrollments.days, '{}'::datemultirange)
         end as enrolled_days
-    from learner_courses
+    from keys
     inner join courses
         on
-            learner_courses.organization_id = courses.organization_id
-            and learner_courses.course_id = courses.course_id
-    left join enrollments
+            keys.organization_id = courses.organization_id
+            and keys.course_id = courses.course_id
+    left join learner_courses
         on
-            learner_courses.organization_id = enrollments.organization_id
-            and learner_courses.learner_id = enrollments.learner_id
-            and learner_courses.course_id = enrollments.course_id
+            keys.organization_id = learner_courses.organization_id
+            and keys.learner_id = learner_courses.learner_id
+            and keys.course_id = learner_courses.course_id
+    left join implied_enrollments
+        on
+            keys.organization_id = implied_enrollments.organization_id
+            and keys.learner_id = implied_enrollments.learner_id
+            and keys.course_id = implied_enrollments.course_id
+    left join rostered_courses
+        on
+            keys.organization_id = rostered_courses.organization_id
+            and keys.course_id = rostered_courses.course_id
+    left join roster_enrollments
+        on
+            keys.organization_id = roster_enrollments.organization_id
+            and keys.learner_id = roster_enrollments.learner_id
+            and keys.course_id = roster_enrollments.course_id
 
 ),
 

@@ -48,9 +48,22 @@ courses as (
 
 ),
 
+teaching as (
+
+    select * from {{ ref('int_trainer_course__teaching') }}
+
+),
+
 trainers as (
 
-    select * from {{ ref('stg_core__trainers') }}
+    select
+        organization_id,
+        trainer_id,
+        range_agg(teaching_days) as teaching_days
+    from teaching
+    group by
+        organization_id,
+        trainer_id
 
 ),
 
@@ -67,6 +80,7 @@ across_courses as (
         on
             learner_days.organization_id = trainers.organization_id
             and learner_days.learner_id = trainers.trainer_id
+            and trainers.teaching_days @> learner_days.activity_date
     where learner_days.scope = 'all_courses'
     group by
         learner_days.organization_id,

@@ -2,6 +2,7 @@
 select
     events.organization_id,
     events.learner_id,
+    events.trainer_id,
     events.course_id,
     batches.collected_hour,
     events.activity_date,

@@ -116,12 +116,17 @@ def seal(target: ConnectionTarget, settings: Settings, as_of: datetime) -> SealR
 
 
 def has_work(target: ConnectionTarget, build_id: int) -> bool:
-    """Tell whether a build covers a pending hour, or a local day has closed for an organization since its last build."""
+    """Tell whether a build has anything to tell.
+
+    It has when it covers a pending hour or a person marked by a roster, or when a local day has closed for an organization
+    since its last build.
+    """
     with connect(target) as connection:
         row = connection.execute(
             """
             select
                 exists (select 1 from ops.build_batches where build_id = %(build)s)
+                or exists (select 1 from ops.build_users where build_id = %(build)s)
                 or exists (
                     select 1
                     from build.stg_ops__organizations

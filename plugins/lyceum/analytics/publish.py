@@ -56,9 +56,36 @@ _DELETE_STATES = """
         and published.collected_hour = hours.collected_hour
 """
 
+_DELETE_DIRTY_DAYS = """
+    delete from {table} as published
+    using build.int_build__organizations as organizations
+    where
+        published.organization_id = organizations.organization_id
+        and published.activity_date >= organizations.dirty_from
+"""
+
 _TABLES = (
     _Table("stage_two.learner_day_states", "build.int_learner_day__states", _DELETE_STATES),
     _Table("stage_two.learner_video_day_states", "build.int_learner_video_day__states", _DELETE_STATES),
+    _Table(
+        "stage_two.trainer_day_states",
+        "build.int_trainer_day__states",
+        """
+        delete from {table} as published
+        using build.int_build__hours as hours
+        where
+            published.organization_id = hours.organization_id
+            and published.collected_hour = hours.collected_hour
+            and not exists (
+                select 1
+                from build.int_build__sealed_weeks as sealed_weeks
+                where
+                    sealed_weeks.organization_id = published.organization_id
+                    and sealed_weeks.week_start
+                    = published.activity_date - mod(published.activity_date - date '1900-01-01', 7)
+            )
+        """,
+    ),
     _Table(
         "stage_two.learner_analytics",
         "build.learner_analytics",
@@ -73,15 +100,15 @@ _TABLES = (
         _WEEK_IS_KEPT,
     ),
     _Table(
+        "stage_two.trainer_analytics",
+        "build.trainer_analytics",
+        _DELETE_DIRTY_DAYS,
+        _WEEK_IS_KEPT,
+    ),
+    _Table(
         "stage_two.organization_analytics",
         "build.organization_analytics",
-        """
-        delete from {table} as published
-        using build.int_build__organizations as organizations
-        where
-            published.organization_id = organizations.organization_id
-            and published.activity_date >= organizations.dirty_from
-        """,
+        _DELETE_DIRTY_DAYS,
         _WEEK_IS_KEPT,
     ),
     _Table(
@@ -132,6 +159,19 @@ _TABLES = (
                         and periods.period_start
                         >= date_trunc(periods.period_type, learners.touched_from::timestamp)::date
                 )
+        ),
+
+        trainer_rows as (
+            delete from {table} as published
+            using build.int_build__organizations as organizations
+            where
+                published.organization_id = organizations.organization_id
+                and published.subject_type = 'trainer'
+                and published.period_start >= case published.period_type
+                    when 'day' then organizations.dirty_from
+                    else date_trunc(published.period_type, organizations.dirty_from::timestamp)::date
+                end
+                and organizations.dirty_from <= organizations.closed_through
         )
 
         delete from {table} as published
@@ -197,6 +237,10 @@ def needed_partitions(connection: Connection) -> list[tuple[str, list[date]]]:
                     select activity_date from build.organization_analytics
                     union all
                     select period_start from build.int_organization_periods
+                    union all
+                    select activity_date from build.trainer_analytics
+                    union all
+                    select period_start from build.int_trainer_periods
                 ) as periods
                 order by 1
                 """
@@ -243,9 +287,18 @@ def _columns(connection: Connection, table: _Table) -> list[str]:
 
 
 def _advance(connection: Connection, build_id: int, as_of: object) -> tuple[int, ...]:
-    """Clear the hours that no further batch has touched, and move watermark and version of every changed organization."""
+    """Clear what is told, and move watermark and version of every changed organization.
+
+    An hour that a further batch has touched stays pending, and so do people whom a further roster has marked.
+    """
     organizations = connection.execute(
-        "select distinct organization_id from ops.build_batches where build_id = %s order by 1", (build_id,)
+        """
+        select organization_id from ops.build_batches where build_id = %(build)s
+        union
+        select organization_id from ops.build_users where build_id = %(build)s
+        order by 1
+        """,
+        {"build": build_id},
     ).fetchall()
     for (organization_id,) in organizations:
         # The lock that batches take: none can commit between the comparison and the delete.
@@ -292,6 +345,18 @@ def _advance(connection: Connection, build_id: int, as_of: object) -> tuple[int,
             )
         """,
         {"build": build_id},
+    )
+    connection.execute(
+        """
+        delete from ops.pending_users as pending
+        using ops.build_users as scope
+        where
+            scope.build_id = %s
+            and scope.organization_id = pending.organization_id
+            and scope.user_id = pending.user_id
+            and scope.marked_by = pending.marked_by
+        """,
+        (build_id,),
     )
     changed = connection.execute(
         """

@@ -47,7 +47,8 @@ def build_lock(target: ConnectionTarget) -> Iterator[None]:
 def begin(connection: Connection, as_of: datetime, run_id: str) -> BuildScope:
     """Open a build for every hour that is pending now; hold `build_lock`.
 
-    The batches of those hours are written down in one snapshot: what is collected later waits for the next build.
+    The batches of those hours, and the people whom a roster has marked, are written down in one snapshot: what comes later
+    waits for the next build.
     A build that was left running by a dead process is marked abandoned; it had published nothing.
     """
     with connection.transaction():
@@ -73,6 +74,14 @@ def begin(connection: Connection, as_of: datetime, run_id: str) -> BuildScope:
             inner join ops.batches as batches
                 on hours.organization_id = batches.organization_id
                 and hours.collected_hour = batches.collected_hour
+            """,
+            (build_id,),
+        )
+        connection.execute(
+            """
+            insert into ops.build_users (build_id, organization_id, user_id, told_from, is_rekeyed, marked_by)
+            select %s, organization_id, user_id, told_from, is_rekeyed, marked_by
+            from ops.pending_users
             """,
             (build_id,),
         )

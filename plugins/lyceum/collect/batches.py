@@ -65,6 +65,7 @@ class BatchWriter:
 
     `maintenance` is another connection, in autocommit mode, on which partitions are made. `restore_week` reopens a sealed
     week inside the transaction of the connection that it is given; `find_archived` finds event ids of sealed weeks.
+    `last_roster_id` is the last roster whose merges of users the run's dictionaries know.
     """
 
     connection: Connection
@@ -77,6 +78,7 @@ class BatchWriter:
     is_history: bool
     run_id: str
     known_ids: KnownIds
+    last_roster_id: int
 
     def write(self, batch: PreparedBatch) -> BatchOutcome | None:
         """Commit the batch and return what it did; None when another run has collected it already.
@@ -138,6 +140,8 @@ class BatchWriter:
         if not is_replay:
             refused_rows.write(self.connection, batch, self.organization_id, self.as_of, rows)
         faults.reach("collect.quarantine_written")
+        if accepted:
+            self._follow_merges(batch.batch_id)
         self._close_unused_weeks(weeks.plan, used)
         outcome = BatchOutcome(
             records_read=accepted + judgement.duplicates + reasons.total() if is_replay else batch.records_read,
@@ -226,6 +230,32 @@ class BatchWriter:
         )
         partitions.let_go_of_snapshot(self.connection)
         partitions.ensure_for_dates(self.maintenance, "stage_one.event_keys", plan.opening)
+
+    def _follow_merges(self, batch_id: int) -> None:
+        """Give rows of users whom a roster has merged since the run began to the users that stayed."""
+        for column in ("learner_id", "trainer_id"):
+            self.connection.execute(
+                psycopg.sql.SQL(
+                    """
+                    update stage_one.raw_data_collection as events
+                    set {column} = merges.user_id
+                    from ops.user_merges as merges
+                    where
+                        merges.organization_id = %(organization_id)s
+                        and merges.roster_id > %(last_roster_id)s
+                        and events.organization_id = %(organization_id)s
+                        and events.batch_id = %(batch_id)s
+                        and events.collected_at = %(as_of)s
+                        and events.{column} = merges.merged_user_id
+                    """
+                ).format(column=psycopg.sql.Identifier(column)),
+                {
+                    "organization_id": self.organization_id,
+                    "last_roster_id": self.last_roster_id,
+                    "batch_id": batch_id,
+                    "as_of": self.as_of,
+                },
+            )
 
     def _close_unused_weeks(self, plan: WeekPlan, used: NDArray[np.int64]) -> None:
         """Take the rows of weeks away that opened for events that were then all refused."""

@@ -81,11 +81,14 @@ def collect_sources(
         sources = [
             candidate
             for candidate in organizations.list_sources(connection, tenant)
-            if candidate.is_active and source in (None, candidate.name)
+            if candidate.is_active
+            and candidate.channel == "files"
+            and candidate.format != organizations.ROSTER_FORMAT
+            and source in (None, candidate.name)
         ]
     if source is not None and not sources:
         raise ConfigurationError(
-            f"{organization or 'No organization'!r} has no active source {source!r}. 'lyceum organization list' shows sources."
+            f"{organization or 'No organization'!r} has no active source {source!r} whose files land. 'lyceum source list' shows sources."
         )
     return [_collect_landing(target, settings, channel, as_of, landed_by, run_id, progress) for channel in sources]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from lyceum.errors import ConfigurationError, InputError
-from lyceum.organizations import Format
+from lyceum.organizations import ROSTER_FORMAT, Format
 from lyceum.records import Event, IdentityHasher, Input, Refusal
 from lyceum.settings import Settings
 
@@ -26,6 +26,8 @@ def open_inputs(source_format: Format, path: Path, settings: Settings) -> list[I
         from lyceum.adapters import xapi
 
         return xapi.open_inputs(path)
+    if source_format == ROSTER_FORMAT:
+        raise ConfigurationError("A roster holds no events. Apply it: lyceum roster PATH --organization SLUG")
     from lyceum.adapters import oulad
 
     settings.run.mkdir(parents=True, exist_ok=True)

@@ -21,7 +21,11 @@ from lyceum.organizations import Format
 NOTES_FILE = ".collected.json"
 _VERSION = 1
 _UNFINISHED = (".part", ".tmp")
-_OULAD_TABLE = "studentInfo.csv"
+# A folder of tables is known by one that it must have.
+_TABLES: Mapping[Format, frozenset[str]] = {
+    "oulad": frozenset({"studentInfo.csv"}),
+    "oneroster": frozenset({"manifest.csv", "users.csv", "enrollments.csv"}),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,7 @@ def find_deliveries(folder: Path, source_format: Format) -> list[Delivery]:
         paths = list(_files(folder))
     else:
         paths = [path for path in _files(folder) if path.suffix.lower() == ".zip"]
-        paths += sorted({path.parent for path in _files(folder) if path.name == _OULAD_TABLE})
+        paths += sorted({path.parent for path in _files(folder) if path.name in _TABLES[source_format]})
     deliveries = []
     for path in paths:
         stamp = _stamp(path)

@@ -176,6 +176,7 @@ def open_run(
                 is_history=is_history,
                 run_id=run_id,
                 known_ids=KnownIds(tenant.organization_id),
+                last_roster_id=_last_roster_id(names, tenant.organization_id),
             ),
         )
         try:
@@ -230,6 +231,10 @@ class Collector:
             else:
                 self._reports.append(report)
             self._finished += entry.progress_total
+
+    def wait(self) -> None:
+        """Wait until everything handed in is committed. Raises what went wrong with it."""
+        self._wait()
 
     def report(self, *, failures: Sequence[InputFailure] = (), deliveries_known: int = 0) -> CollectReport:
         """Return what was done, and log it."""
@@ -326,6 +331,14 @@ class Collector:
 
     def _done(self, entry: Input, chunk: PackedChunk) -> int:
         return self._finished + min(chunk.position, entry.progress_total)
+
+
+def _last_roster_id(connection: Connection, organization_id: int) -> int:
+    row = connection.execute(
+        "select coalesce(max(roster_id), 0) from ops.rosters where organization_id = %s", [organization_id]
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
 
 
 def _restorer(settings: Settings, maintenance: Connection, tenant: Organization) -> Callable[[Connection, date], None]:

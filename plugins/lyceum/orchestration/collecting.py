@@ -28,15 +28,15 @@ class SourceName(TypedDict):
 
 @library_task
 def list_active_sources() -> list[SourceName]:
-    """Return the sources that are active now."""
+    """Return the sources of events that are active now."""
     from lyceum.database import connect, target
-    from lyceum.organizations import list_sources
+    from lyceum.organizations import ROSTER_FORMAT, list_sources
 
     with connect(target(settings())) as connection:
         return [
             SourceName(organization=source.organization, source=source.name)
             for source in list_sources(connection)
-            if source.is_active
+            if source.is_active and source.format != ROSTER_FORMAT
         ]
 
 

@@ -32,7 +32,7 @@ _LOCK_TIMEOUT = "60s"
 
 @dataclass(frozen=True, slots=True)
 class SealedWeek:
-    """A week that is final now: what its three archives hold together."""
+    """A week that is final now: what its archives hold together."""
 
     organization: str
     week_start: date
@@ -129,17 +129,24 @@ def _seal_week(
                 """
                 select
                     exists (select from ops.week_states where (organization_id, week_start, state) = (%s, %s, 'open')),
-                    (select count(*) from ops.pending_hours where organization_id = %s)
+                    (select count(*) from ops.pending_hours where organization_id = %s),
+                    (select count(*) from ops.pending_users where organization_id = %s)
                 """,
-                [*identity, organization.organization_id],
+                [*identity, organization.organization_id, organization.organization_id],
             ).fetchone()
             assert row is not None
-            is_open, pending = row
+            is_open, pending, people = row
             if not is_open:
                 return None
             if pending:
                 return HeldWeek(
                     organization.slug, week_start, f"{pending} collected hours wait to be built; build first."
+                )
+            if people:
+                return HeldWeek(
+                    organization.slug,
+                    week_start,
+                    f"A roster has changed {people} people; build first, so that the week knows.",
                 )
             archives = [
                 (table, *write_archive(connection, files, TableWeek(table, *identity))) for table in ARCHIVED_TABLES

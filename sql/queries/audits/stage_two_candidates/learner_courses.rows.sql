@@ -1,4 +1,56 @@
--- One row per candidate learner and course, with what must not be true of it.
+-- One row per candidate learner and course, with what must not be true of it. Enrolled days that no roster gives are implied
+-- by events.
+with
+
+roster_enrollments as (
+
+    select
+        enrollment_days.organization_id,
+        enrollment_days.user_id as learner_id,
+        enrollment_days.course_id,
+        enrollment_days.days
+    from core.enrollment_days
+    inner join build.int_build__learners as learners
+        on
+            enrollment_days.organization_id = learners.organization_id
+            and enrollment_days.user_id = learners.learner_id
+    where enrollment_days.role = 'learner'
+
+),
+
+rostered_courses as (
+
+    select
+        organization_id,
+        course_id,
+        range_agg(rostered_days) as rostered_days
+    from core.roster_classes
+    group by
+        organization_id,
+        course_id
+
+),
+
+learner_courses as (
+
+    select
+        candidates.*,
+        coalesce(roster_enrollments.days, '{}'::datemultirange) as roster_days,
+        coalesce(rostered_courses.rostered_days, '{}'::datemultirange) as rostered_days,
+        candidates.enrolled_days - coalesce(roster_enrollments.days, '{}'::datemultirange) as implied_days
+    from build.learner_courses as candidates
+    left join roster_enrollments
+        on
+            candidates.organization_id = roster_enrollments.organization_id
+            and candidates.learner_id = roster_enrollments.learner_id
+            and candidates.course_id = roster_enrollments.course_id
+    left join rostered_courses
+        on
+            candidates.organization_id = rostered_courses.organization_id
+            and candidates.course_id = rostered_courses.course_id
+
+)
+
 select
     learner_courses.organization_id,
     learner_courses.learner_id,
@@ -17,13 +69,18 @@ select
     (
         lower_inf(learner_courses.enrolled_days)
         or upper_inf(learner_courses.enrolled_days)
-        or lower(learner_courses.enrolled_days) < learner_courses.first_event_on
-        or upper(learner_courses.enrolled_days) > learner_courses.completed_on + 1
+        or lower(learner_courses.implied_days) < learner_courses.first_event_on
+        or upper(learner_courses.implied_days) > learner_courses.completed_on + 1
+        or (learner_courses.first_event_on is null and not isempty(learner_courses.implied_days))
     ) as is_enrolled_outside_its_events,
+    (
+        not learner_courses.roster_days <@ learner_courses.enrolled_days
+        or learner_courses.implied_days && learner_courses.rostered_days
+    ) as is_enrolled_against_the_roster,
     not learner_courses.at_risk_days <@ learner_courses.enrolled_days as is_at_risk_while_not_enrolled,
     upper(learner_courses.at_risk_days) > learner_courses.completed_on as is_at_risk_while_completed,
     courses.is_unassigned and not isempty(learner_courses.enrolled_days) as is_enrolled_in_no_course
-from build.learner_courses as learner_courses
+from learner_courses
 left join core.courses as courses
     on
         learner_courses.organization_id = courses.organization_id

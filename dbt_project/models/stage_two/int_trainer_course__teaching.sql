@@ -1,0 +1,11 @@
+{{ config(materialized="ephemeral") }}
+-- Grain: one row per organization, trainer and course they ever taught, with the days.
+select
+    organization_id,
+    user_id as trainer_id,
+    course_id,
+    days as teaching_days
+from {{ ref('stg_core__enrollment_days') }}
+where
+    role = 'trainer'
+    and not isempty(days)

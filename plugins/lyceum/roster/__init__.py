@@ -1,0 +1,20 @@
+"""Rosters: who learns and who teaches what, and which activity is whose (docs/metrics.md, Enrollment and People)."""
+
+from lyceum.roster.application import apply_roster
+from lyceum.roster.landing import sync_source
+from lyceum.roster.options import DEFAULT_SOURCE, AccountRule, MboxRule, RosterOptions, configure_source, read_options
+from lyceum.roster.reports import RosterReport, UnmatchedActor, unmatched_actors
+
+__all__ = [
+    "DEFAULT_SOURCE",
+    "AccountRule",
+    "MboxRule",
+    "RosterOptions",
+    "RosterReport",
+    "UnmatchedActor",
+    "apply_roster",
+    "configure_source",
+    "read_options",
+    "sync_source",
+    "unmatched_actors",
+]

@@ -242,13 +242,16 @@ def test_deliveries_can_be_simulated_without_a_warehouse(
                 "1",
                 "--learners",
                 "2",
+                "--roster",
+                "1.1",
                 "--as-of",
                 CLOCK,
             ]
         )
 
     assert ended.value.code == 0
-    assert len(list(tmp_path.glob("*/*.ndjson.gz"))) == 3
+    assert len(list(tmp_path.glob("*/xapi/*.ndjson.gz"))) == 3
+    assert len(list(tmp_path.glob("*/roster/*-full.zip"))) == 3
 
 
 def test_an_unknown_organization_names_those_that_are_alike(lyceum: Lyceum, college: str) -> None:

@@ -109,6 +109,11 @@ class Settings:
         """The embedded server's password, readable by the owner of the home alone."""
         return self.secrets / "server_password"
 
+    @property
+    def spool(self) -> Path:
+        """Statements that were pulled and are not yet collected; empty when no pull runs."""
+        return self.home / "spool"
+
     # What the running system needs.
 
     @property

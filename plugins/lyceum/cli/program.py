@@ -15,14 +15,16 @@ from lyceum.cli.invocation import Invocation, json_option
 from lyceum.cli.organizations import organization
 from lyceum.cli.quarantine import quarantine
 from lyceum.cli.reports import report
+from lyceum.cli.roster import roster
 from lyceum.cli.simulation import simulate
+from lyceum.cli.sources import source
 from lyceum.cli.warehouse import down, migrate, psql, run, status, up
 from lyceum.errors import LyceumError, RetryableError
 from lyceum.log_fields import with_fields
 
 _FAMILIES: dict[str, tuple[click.Command, ...]] = {
     "The warehouse": (run, up, down, status, migrate, psql),
-    "Data": (organization, collect, simulate, quarantine),
+    "Data": (organization, source, collect, roster, simulate, quarantine),
     "Analytics": (build, validate, seal, report, docs),
 }
 

@@ -287,7 +287,11 @@ class AirflowServices:
             ),
         }
         own["no_proxy"] = own["NO_PROXY"]
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("LYCEUM_")}
+        inherited = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith("LYCEUM_") or name.startswith("LYCEUM_CREDENTIALS_")
+        }
         # A plain value in somebody's shell would win over the file that holds ours.
         for name in own:
             if name.endswith("_CMD"):

@@ -1,0 +1,86 @@
+"""How far each Learning Record Store has been pulled, as the warehouse remembers it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal, TypeAlias
+
+from lyceum.database import Connection
+from lyceum.lrs import windows
+from lyceum.lrs.options import LrsOptions
+
+FiltersBy: TypeAlias = Literal["stored", "timestamp"]
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """Everything up to `pulled_through` is in committed batches; None: nothing is yet.
+
+    `filters_by` is the property by which the store applies since and until, None while that is unknown.
+    """
+
+    pulled_through: datetime | None
+    filters_by: FiltersBy | None
+    width: timedelta
+
+    def start(self, options: LrsOptions) -> datetime | None:
+        """Return from where on the next pull asks; None: from the beginning."""
+        if self.pulled_through is None:
+            return options.since
+        if self.filters_by == "stored":
+            overlap = timedelta(seconds=options.overlap_seconds)
+        else:
+            # A late statement would show up behind the cursor, so all that may still count is asked for again.
+            overlap = max(timedelta(days=options.lateness_days), timedelta(seconds=options.overlap_seconds))
+        start = self.pulled_through - overlap
+        return start if options.since is None else max(start, options.since)
+
+
+def read_cursor(connection: Connection, organization_id: int, source_id: int, options: LrsOptions) -> Cursor:
+    """Return the source's cursor, a new one when there is none for this endpoint and beginning."""
+    row = connection.execute(
+        """
+        select pulled_through, filters_by, window_seconds from ops.lrs_cursors
+        where organization_id = %s and source_id = %s and endpoint = %s and begins_at is not distinct from %s
+        """,
+        [organization_id, source_id, options.endpoint, options.since],
+    ).fetchone()
+    if row is None:
+        return Cursor(None, None, windows.FIRST)
+    return Cursor(row[0], row[1], timedelta(seconds=row[2]))
+
+
+def write_cursor(
+    connection: Connection, organization_id: int, source_id: int, options: LrsOptions, cursor: Cursor, as_of: datetime
+) -> None:
+    """Remember the cursor; one for another endpoint or beginning is replaced, one that is further stays where it is."""
+    connection.execute(
+        """
+        insert into ops.lrs_cursors as known (
+            organization_id, source_id, endpoint, begins_at, pulled_through, filters_by, window_seconds, pulled_at
+        )
+        values (%(organization)s, %(source)s, %(endpoint)s, %(since)s, %(through)s, %(filters_by)s, %(seconds)s, %(as_of)s)
+        on conflict (organization_id, source_id) do update set
+            endpoint = excluded.endpoint,
+            begins_at = excluded.begins_at,
+            pulled_through = case
+                when known.endpoint = excluded.endpoint and known.begins_at is not distinct from excluded.begins_at
+                    then greatest(known.pulled_through, excluded.pulled_through)
+                else excluded.pulled_through
+            end,
+            filters_by = excluded.filters_by,
+            window_seconds = excluded.window_seconds,
+            pulled_at = excluded.pulled_at
+        """,
+        {
+            "organization": organization_id,
+            "source": source_id,
+            "endpoint": options.endpoint,
+            "since": options.since,
+            "through": cursor.pulled_through,
+            "filters_by": cursor.filters_by,
+            "seconds": max(round(cursor.width.total_seconds()), 1),
+            "as_of": as_of,
+        },
+    )

@@ -1,16 +1,18 @@
-"""Collects what has landed, every 15 minutes.
+"""Collects what has landed and pulls what was stored, every 15 minutes.
 
-**Purpose.** Takes new files of every active source into stage one: parsed, pseudonymized, deduplicated, counted.
+**Purpose.** Takes what is new in every active source into stage one: parsed, pseudonymized, deduplicated, counted.
 
-**Inputs.** The active sources in `core.sources`, looked up in each run, and the files in their landing folders,
-`LYCEUM_HOME/landing/<organization>/<source>/`. Files whose name begins with a dot or ends in `.part` or `.tmp` are not
-ready and wait, as do files that land after the run's clock.
+**Inputs.** The active sources in `core.sources`, looked up in each run. Of a source of files: those in its landing folder,
+`LYCEUM_HOME/landing/<organization>/<source>/`; files whose name begins with a dot or ends in `.part` or `.tmp` are not
+ready and wait, as do files that land after the run's clock. Of a Learning Record Store: what it has stored since its cursor in
+`ops.lrs_cursors`, until the run's clock; its credentials are the Airflow connection or the variable that the source names.
+A store that cannot be reached fails its own mapped task and nothing else.
 
 **Outputs.** `stage_one.raw_data_collection`, `stage_one.quarantine`, `ops.batches`, and the asset `raw_data_collection`,
 which wakes `build_analytics`. It is announced even when a source failed, because the others may have delivered.
 
-**Re-running** is safe at any time: a known file is skipped, a known record is a duplicate, a half-collected file goes on
-where it stopped. The clock of a run is the time it was scheduled or triggered for, also when it is repeated later.
+**Re-running** is safe at any time: a known file is skipped, a known record is a duplicate, a half-collected file or pull
+goes on where it stopped. The clock of a run is the time it was scheduled or triggered for, also when it is repeated later.
 """
 
 from datetime import timedelta

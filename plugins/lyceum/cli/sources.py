@@ -295,15 +295,18 @@ def try_source(invocation: Invocation, name: str, organization: str, as_of: date
 
 @source.command(
     epilog="\b\nExample, all that a store holds from before it was connected:\n"
-    "    lyceum source pull campus --organization harbor-college --history"
+    "    lyceum source pull campus --organization harbor-college --history --anew"
 )
 @click.argument("name")
 @click.option("--organization", required=True, metavar="SLUG", help="Whose source it is.")
 @click.option("--history", is_flag=True, help="Load old weeks: open those never built, restore sealed ones.")
+@click.option("--anew", is_flag=True, help="Ask for everything again, from the beginning; known events are duplicates.")
 @as_of_option()
 @json_option
 @pass_invocation
-def pull(invocation: Invocation, name: str, organization: str, history: bool, as_of: datetime | None) -> None:
+def pull(
+    invocation: Invocation, name: str, organization: str, history: bool, anew: bool, as_of: datetime | None
+) -> None:
     """Pull a Learning Record Store now: collect what it has stored since the last pull.
 
     May be repeated and interrupted at will: it goes on where it stopped, and what comes twice is counted as a duplicate.
@@ -322,6 +325,7 @@ def pull(invocation: Invocation, name: str, organization: str, history: bool, as
             run_id=f"cli {instant.isoformat()}",
             find_credentials=lrs.credentials_from(os.environ),
             is_history=history,
+            is_anew=anew,
             progress=tell,
         )
     collected = report.collected

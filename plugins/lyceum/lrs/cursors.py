@@ -84,3 +84,11 @@ def write_cursor(
             "as_of": as_of,
         },
     )
+
+
+def forget_progress(connection: Connection, organization_id: int, source_id: int) -> None:
+    """Let the next pull ask for everything from the beginning; what is known about the store itself stays."""
+    connection.execute(
+        "update ops.lrs_cursors set pulled_through = null where organization_id = %s and source_id = %s",
+        [organization_id, source_id],
+    )

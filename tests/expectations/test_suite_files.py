@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lyceum.errors import ConfigurationError
-from lyceum.quality import SUITES, SuiteName
+from lyceum.quality import SUITES, VIEW_SUITES, SuiteName, ViewSuiteName
 from lyceum.quality.suites import read_suite
 from lyceum.settings import Settings
 
@@ -31,8 +31,10 @@ def _entry(
     }
 
 
-@pytest.mark.parametrize("name", SUITES)
-def test_every_relation_of_a_suite_has_its_query_and_every_query_its_expectations(name: SuiteName) -> None:
+@pytest.mark.parametrize("name", [*SUITES, *VIEW_SUITES])
+def test_every_relation_of_a_suite_has_its_query_and_every_query_its_expectations(
+    name: SuiteName | ViewSuiteName,
+) -> None:
     suite = read_suite(PROJECT.expectations, name)
     queries = {
         file.name.partition(".")[0]: file.read_text() for file in (PROJECT.queries / "audits" / name).glob("*.sql")
@@ -43,15 +45,15 @@ def test_every_relation_of_a_suite_has_its_query_and_every_query_its_expectation
             assert column in query, f"{relation}.{column}"
 
 
-@pytest.mark.parametrize("name", SUITES)
-def test_reasons_and_remedies_are_sentences(name: SuiteName) -> None:
+@pytest.mark.parametrize("name", [*SUITES, *VIEW_SUITES])
+def test_reasons_and_remedies_are_sentences(name: SuiteName | ViewSuiteName) -> None:
     for expectation in read_suite(PROJECT.expectations, name).expectations:
         assert expectation.why.endswith("."), expectation.name
         assert expectation.remedy.endswith("."), expectation.name
 
 
 def test_a_flag_without_an_expectation_would_go_unnoticed_so_there_is_none() -> None:
-    for name in SUITES:
+    for name in (*SUITES, *VIEW_SUITES):
         suite = read_suite(PROJECT.expectations, name)
         for file in (PROJECT.queries / "audits" / name).glob("*.rows.sql"):
             flags = {

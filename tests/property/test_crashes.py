@@ -33,8 +33,8 @@ SEAL = (
     "partitions.detached",
     "seal.partition_dropped",
 )
-# tests/sql/roster and the tests of pulling kill these.
-POINTS = tuple(name for name in faults.POINTS if not name.startswith(("roster.", "lrs.")))
+# tests/sql/roster, tests/sql/views and the tests of pulling kill these.
+POINTS = tuple(name for name in faults.POINTS if not name.startswith(("roster.", "lrs.", "refresh.")))
 
 
 class DyingProduct(Product):

@@ -31,6 +31,10 @@ Layer = Literal["stage_two", "stage_three"]
 """A layer of candidates: one folder of `dbt_project/models/`."""
 
 
+ViewName = Literal["mv_learner_analytics_summary", "mv_organization_metrics"]
+"""A materialized view, and the model of its candidate."""
+
+
 class ModelError(LyceumError):
     """A model could not be built; nothing was published. Its message names the model and what the database said."""
 
@@ -45,9 +49,7 @@ class ModelRun:
 def ensure_models_prepared(target: ConnectionTarget, settings: Settings) -> None:
     """Load the seeds and create the staging views unless this database holds those of the checkout already."""
     expected = _fingerprint(settings.dbt_project)
-    with connect(target) as connection:
-        row = connection.execute("select obj_description('build'::regnamespace, 'pg_namespace')").fetchone()
-    if row is not None and row[0] is not None and row[0].endswith(expected):
+    if are_models_prepared(target, settings):
         return
     prepare_models(target, settings)
     description = f"Candidates of the running build; dbt may replace everything here. Prepared from {expected}"
@@ -56,14 +58,21 @@ def ensure_models_prepared(target: ConnectionTarget, settings: Settings) -> None
     _log.info("models prepared")
 
 
+def are_models_prepared(target: ConnectionTarget, settings: Settings) -> bool:
+    """Tell whether this database holds the seeds and staging views of the checkout."""
+    with connect(target) as connection:
+        row = connection.execute("select obj_description('build'::regnamespace, 'pg_namespace')").fetchone()
+    return row is not None and row[0] is not None and row[0].endswith(_fingerprint(settings.dbt_project))
+
+
 def prepare_models(target: ConnectionTarget, settings: Settings) -> None:
     """Load the seeds and create the staging views: what every build reads and only a new version of the project changes."""
     invoke(target, settings, ["seed"])
     invoke(target, settings, ["run", "--select", "staging"])
 
 
-def run_models(target: ConnectionTarget, settings: Settings, layer: Layer) -> ModelRun:
-    """Build the candidates of one layer in the schema `build`.
+def run_models(target: ConnectionTarget, settings: Settings, layer: Layer | ViewName) -> ModelRun:
+    """Build the candidates of one layer, or of one materialized view, in the schema `build`.
 
     Raises `ModelError` with the first failing model and the database's message.
     """

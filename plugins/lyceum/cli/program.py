@@ -14,6 +14,7 @@ from lyceum.cli.collection import collect
 from lyceum.cli.invocation import Invocation, json_option
 from lyceum.cli.organizations import organization
 from lyceum.cli.quarantine import quarantine
+from lyceum.cli.refreshing import refresh
 from lyceum.cli.reports import report
 from lyceum.cli.roster import roster
 from lyceum.cli.simulation import simulate
@@ -25,7 +26,7 @@ from lyceum.log_fields import with_fields
 _FAMILIES: dict[str, tuple[click.Command, ...]] = {
     "The warehouse": (run, up, down, status, migrate, psql),
     "Data": (organization, source, collect, roster, simulate, quarantine),
-    "Analytics": (build, validate, seal, report, docs),
+    "Analytics": (build, refresh, validate, seal, report, docs),
 }
 
 

@@ -14,7 +14,7 @@ from lyceum.database import Connection
 from lyceum.errors import AuditError
 from lyceum.quality.profiles import Profile, offending_keys, profile
 from lyceum.quality.running_build import audited_batches, require_running
-from lyceum.quality.suites import Expectation, Severity, Suite, SuiteName, read_suite
+from lyceum.quality.suites import Expectation, Severity, Suite, SuiteName, ViewSuiteName, read_suite
 from lyceum.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -95,15 +95,22 @@ def validate_suite(connection: Connection, settings: Settings, suite: SuiteName,
 def audit(connection: Connection, settings: Settings, suite: SuiteName, build_id: int) -> SuiteResult:
     """Return what a suite says of the running build. Reads only; neither stores nor raises."""
     began = perf_counter()
+    with audited_batches(connection, settings):
+        outcomes = judge(connection, settings, suite)
+    return SuiteResult(suite, build_id, outcomes, round(perf_counter() - began, 3))
+
+
+def judge(
+    connection: Connection, settings: Settings, suite: SuiteName | ViewSuiteName
+) -> tuple[ExpectationOutcome, ...]:
+    """Return what a suite says of the candidates as they stand, in the suite's order. Reads only."""
     checked = read_suite(settings.expectations, suite)
     folder = settings.queries / "audits" / suite
-    with audited_batches(connection, settings):
-        found = profile(connection, folder, checked)
-        outcomes = [
-            _outcome(connection, folder, expectation, offenders)
-            for expectation, offenders in zip(checked.expectations, _judge(checked, found), strict=True)
-        ]
-    return SuiteResult(suite, build_id, tuple(outcomes), round(perf_counter() - began, 3))
+    found = profile(connection, folder, checked)
+    return tuple(
+        _outcome(connection, folder, expectation, offenders)
+        for expectation, offenders in zip(checked.expectations, _judge(checked, found), strict=True)
+    )
 
 
 def _outcome(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -105,12 +107,17 @@ def compare(connection: Connection, settings: Settings, build_id: int) -> Reconc
     with audited_batches(connection, settings):
         for table, query in _ROLL_UPS:
             replace_table(connection, table, read_query(folder / query))
-        outcomes = [
-            outcome for check in CHECKS for outcome in _check(connection, check, read_query(folder / f"{check}.sql"))
-        ]
+        outcomes = run_checks(connection, folder, CHECKS)
         for table, _ in _ROLL_UPS:
             connection.execute(sql.SQL("drop table {}").format(sql.Identifier("build", table)))
-    return ReconciliationReport(build_id, tuple(outcomes), round(perf_counter() - began, 3))
+    return ReconciliationReport(build_id, outcomes, round(perf_counter() - began, 3))
+
+
+def run_checks(connection: Connection, folder: Path, checks: Sequence[str]) -> tuple[CheckOutcome, ...]:
+    """Run the checks whose queries are in `folder`, in order; one outcome per check and organization. Reads only."""
+    return tuple(
+        outcome for check in checks for outcome in _check(connection, check, read_query(folder / f"{check}.sql"))
+    )
 
 
 def _check(connection: Connection, check: str, query: sql.SQL) -> list[CheckOutcome]:

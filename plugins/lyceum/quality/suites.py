@@ -16,6 +16,11 @@ from lyceum.errors import ConfigurationError
 
 SuiteName = Literal["raw_contract", "stage_two_candidates", "stage_three_candidates"]
 SUITES: tuple[SuiteName, ...] = get_args(SuiteName)
+"""The suites of a build."""
+
+ViewSuiteName = Literal["learner_summary_candidates", "organization_metrics_candidates"]
+VIEW_SUITES: tuple[ViewSuiteName, ...] = get_args(ViewSuiteName)
+"""The suites of the refreshes of the materialized views."""
 
 Severity: TypeAlias = Literal["critical", "warning", "info"]
 """critical: nothing is published. warning: published, stored and logged. info: stored."""
@@ -42,7 +47,7 @@ class Expectation:
 class Suite:
     """One guarded edge."""
 
-    name: SuiteName
+    name: SuiteName | ViewSuiteName
     expectations: tuple[Expectation, ...]
 
     @property
@@ -55,7 +60,7 @@ class Suite:
         return tuple(expectation.column for expectation in self.expectations if expectation.relation == relation)
 
 
-def read_suite(folder: Path, name: SuiteName) -> Suite:
+def read_suite(folder: Path, name: SuiteName | ViewSuiteName) -> Suite:
     """Read a suite from `<folder>/<name>.json`.
 
     Raises `ConfigurationError` when the file is absent, is no JSON, or holds an expectation without column, severity, reason
@@ -78,7 +83,7 @@ def read_suite(folder: Path, name: SuiteName) -> Suite:
     return Suite(name, expectations)
 
 
-def _expectation(suite: SuiteName, index: int, entry: dict[str, Any]) -> Expectation:
+def _expectation(suite: SuiteName | ViewSuiteName, index: int, entry: dict[str, Any]) -> Expectation:
     relation, _, column = str(entry.get("kwargs", {}).get("column", "")).partition(".")
     severity, meta = entry.get("severity", ""), entry.get("meta", {})
     missing = [member for member in ("why", "remedy") if not meta.get(member)]

@@ -1,0 +1,37 @@
+"""Refreshes the organization metrics, every 6 hours.
+
+**Purpose.** Brings `stage_three.mv_organization_metrics` up to what is published: active learners against the period before,
+completion, risk, time on task, the best and weakest courses and the freshness of each organization.
+
+**Inputs.** The published rows of stage three of the organizations whose data version has changed since the last refresh.
+
+**Outputs.** The view, and its versions in `ops.view_versions`, in one transaction; readers go on meanwhile. Before it,
+expectations and reconciliation audit the rows: when one fails, the view shows what it showed before, the task fails, and
+`ops.view_expectation_results` and `ops.view_reconciliation_results` say why.
+
+**Re-running** or clearing any run, old ones too, is safe: the view always shows what is published now, and an organization
+without a new version costs nothing. The clock of a run is recorded and decides no number.
+"""
+
+from datetime import timedelta
+
+from airflow.sdk import CronTriggerTimetable, dag, task
+
+from lyceum.orchestration import refreshing
+from lyceum.orchestration.task_policy import task_defaults
+
+
+@dag(
+    # Between two collections, when the build that the last one woke has usually ended.
+    schedule=CronTriggerTimetable("10 */6 * * *", timezone="UTC", run_immediately=timedelta()),
+    catchup=False,
+    max_active_runs=1,
+    default_args=task_defaults(time_limit=timedelta(hours=1)),
+    tags=["lyceum", "views"],
+    doc_md=__doc__,
+)
+def refresh_organization_metrics() -> None:
+    task(refreshing.mv_organization_metrics)()
+
+
+refresh_organization_metrics()

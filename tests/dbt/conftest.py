@@ -14,6 +14,7 @@ from lyceum.analytics.models import parsed_project
 from lyceum.collect import collect_paths
 from lyceum.database import ConnectionTarget
 from lyceum.simulator import SimulationPlan, sample_organizations, write_deliveries
+from lyceum.views import VIEWS, refresh
 from warehouse import SharedServer, Warehouse
 
 BUILT_AS_OF = datetime(2026, 3, 9, 9, tzinfo=UTC)
@@ -23,7 +24,7 @@ BUILT_AS_OF = datetime(2026, 3, 9, 9, tzinfo=UTC)
 def built(
     shared_server: SharedServer, template: ConnectionTarget, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Warehouse]:
-    """A warehouse of two organizations with a week of activity, published once. Tests read it only."""
+    """A warehouse of two organizations with a week of activity, published once, its views refreshed. Tests read it only."""
     folder = tmp_path_factory.mktemp("built")
     plan = SimulationPlan(organizations=sample_organizations(2, learners=12, courses=2), roster=None)
     write_deliveries(plan, folder / "deliveries")
@@ -45,6 +46,8 @@ def built(
                 run_id="test",
             )
         build(lent.target, lent.settings, BUILT_AS_OF, "test")
+        for view in VIEWS.values():
+            refresh(lent.target, lent.settings, view, BUILT_AS_OF, "test")
         yield lent
 
 

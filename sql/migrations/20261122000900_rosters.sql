@@ -143,10 +143,11 @@ versions as (
         user_id,
         role,
         valid_days,
-        -- What a later version speaks for, an earlier one spoke for too.
         speaks_for - coalesce(
-            lead(speaks_for) over (
-                partition by organization_id, source_id, course_id, user_id, role order by known_at
+            range_agg(speaks_for) over (
+                partition by organization_id, source_id, course_id, user_id, role
+                order by known_at
+                rows between 1 following and unbounded following
             ),
             '{}'
         ) as decided_days

@@ -47,6 +47,12 @@ roster_enrollments as (
 
 ),
 
+merged_users as (
+
+    select * from {{ ref('stg_ops__user_merges') }}
+
+),
+
 marked_days as (
 
     select
@@ -186,7 +192,12 @@ enrolled as (
             when courses.is_unassigned then '{}'::datemultirange
             else
                 coalesce(
-                    implied_enrollments.enrolled_days - coalesce(rostered_courses.rostered_days, '{}'::datemultirange),
+                    implied_enrollments.enrolled_days
+                    - coalesce(rostered_courses.rostered_days, '{}'::datemultirange)
+                    - case
+                        when merged_users.rekeyed_from is null then '{}'::datemultirange
+                        else datemultirange(daterange(merged_users.rekeyed_from, null))
+                    end,
                     '{}'::datemultirange
                 )
                 + coalesce(roster_enrollments.days, '{}'::datemultirange)
@@ -215,6 +226,10 @@ enrolled as (
             keys.organization_id = roster_enrollments.organization_id
             and keys.learner_id = roster_enrollments.learner_id
             and keys.course_id = roster_enrollments.course_id
+    left join merged_users
+        on
+            keys.organization_id = merged_users.organization_id
+            and keys.learner_id = merged_users.merged_user_id
 
 ),
 

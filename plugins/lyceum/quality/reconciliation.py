@@ -28,7 +28,9 @@ CHECKS = (
     "courses_equal_all_courses",
     "learner_days_equal_organization_days",
     "spans_equal_stock",
+    "learners_equal_trainer_days",
     "days_equal_learner_periods",
+    "days_equal_trainer_periods",
     "days_equal_organization_periods",
 )
 """The checks in the order of the flow, each a query in `sql/queries/reconciliation/` with one row per compared key."""

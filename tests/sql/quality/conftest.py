@@ -12,8 +12,20 @@ import pytest
 from lyceum.analytics import build as steps
 from lyceum.collect import collect_paths
 from lyceum.database import Connection, ConnectionTarget
-from lyceum.organizations import add_organization
-from lyceum.simulator import Delivery, Irregularities, SimulationPlan, sample_organizations, simulate, write_delivery
+from lyceum.organizations import add_organization, ensure_source, find_organization
+from lyceum.roster import apply_roster, configure_source
+from lyceum.simulator import (
+    Delivery,
+    Irregularities,
+    RosterFile,
+    RosterPlan,
+    SimulationPlan,
+    roster_options,
+    sample_organizations,
+    simulate,
+    simulate_all,
+    write_delivery,
+)
 from warehouse import SharedServer, Warehouse
 
 # Late by at most two days and never voided: the second build touches the second day, the first stays as it was published,
@@ -24,6 +36,7 @@ PLAN = SimulationPlan(
     organizations=sample_organizations(2, learners=50, courses=3),
     seed=11,
     irregularities=Irregularities(late=0.05, duplicate=0.02, conflicting=0.005, malformed=0.01, late_days=2),
+    roster=RosterPlan(unrostered=0.1, late=0, malformed=0),
 )
 
 
@@ -51,6 +64,7 @@ def running_build(
                     organization.time_zone,
                     datetime(2026, 11, 9, tzinfo=UTC),
                 )
+        _apply_first_rosters(warehouse, folder)
         deliveries = list(simulate(PLAN))
         middle = 3 * len(PLAN.organizations)
         as_of = _collect(warehouse, deliveries[:middle], folder)
@@ -68,6 +82,22 @@ def connection(running_build: RunningBuild) -> Iterator[Connection]:
     with running_build.warehouse.connect() as lent:
         yield lent
         lent.rollback()
+
+
+def _apply_first_rosters(warehouse: Warehouse, folder: Path) -> None:
+    """Let each organization know who learns and teaches what, as of the first morning."""
+    morning = datetime.combine(PLAN.first_day, time(6), tzinfo=UTC)
+    for delivery in simulate_all(PLAN):
+        if not isinstance(delivery, RosterFile) or delivery.day != PLAN.first_day:
+            continue
+        slug = delivery.organization.slug
+        with warehouse.connect() as connection:
+            source = ensure_source(
+                connection, find_organization(connection, slug), delivery.source, "oneroster", morning
+            )
+            configure_source(connection, source, roster_options(slug))
+        path = write_delivery(delivery, folder)
+        apply_roster(warehouse.target, warehouse.settings, slug, path, delivery.source, morning, "test")
 
 
 def _collect(warehouse: Warehouse, deliveries: list[Delivery], folder: Path) -> datetime:

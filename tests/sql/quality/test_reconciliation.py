@@ -205,7 +205,7 @@ PLANTED = {
         " organizations.closed_through, organizations.closed_through + 1))"
         " from build.int_build__organizations as organizations"
         " where spans.organization_id = organizations.organization_id"
-        " and spans.ctid = (select min(ctid) from build.learner_courses)",
+        " and organizations.organization_id = 1 and spans.enrolled_days @> organizations.closed_through",
     ),
     "a week has lost an event": (
         "days_equal_learner_periods",
@@ -223,6 +223,31 @@ PLANTED = {
     "a learner's year is missing": (
         "days_equal_learner_periods",
         "delete from build.int_learner_periods where period_type = 'year' and organization_id = 1",
+    ),
+    "a trainer's day has lost a learner": (
+        "learners_equal_trainer_days",
+        "update build.trainer_analytics as told set learners_assigned = told.learners_assigned - 1"
+        " from build.int_build__organizations as organizations"
+        " where told.organization_id = organizations.organization_id"
+        " and told.activity_date = organizations.closed_through and organizations.organization_id = 1",
+    ),
+    "a trainer's last day is missing": (
+        "learners_equal_trainer_days",
+        "delete from build.trainer_analytics as told using build.int_build__organizations as organizations"
+        " where told.organization_id = organizations.organization_id"
+        " and told.activity_date = organizations.closed_through and organizations.organization_id = 1",
+    ),
+    "a trainer's week has lost a review": (
+        "days_equal_trainer_periods",
+        _one("build.int_trainer_periods", "attempts_reviewed = attempts_reviewed + 1", "period_type = 'week'"),
+    ),
+    "a trainer's month tells the learners of another day": (
+        "days_equal_trainer_periods",
+        _one("build.int_trainer_periods", "learners_assigned = learners_assigned + 1", "period_type = 'month'"),
+    ),
+    "a trainer's year counts learners whom no day has seen": (
+        "days_equal_trainer_periods",
+        _one("build.int_trainer_periods", "learners_active = 100000", "period_type = 'year'"),
     ),
     "an organization's month has lost a completion": (
         "days_equal_organization_periods",
@@ -301,7 +326,13 @@ def test_an_organization_whose_events_are_all_voided_needs_no_rows(
 ) -> None:
     settings = running_build.warehouse.settings
     connection.execute("update build.int_build__organizations set first_event_on = null where organization_id = 1")
-    for table in ("organization_analytics", "int_organization_periods", "int_organization__dirty_days"):
+    for table in (
+        "organization_analytics",
+        "int_organization_periods",
+        "int_organization__dirty_days",
+        "trainer_analytics",
+        "int_trainer_periods",
+    ):
         connection.execute(f"delete from build.{table} where organization_id = 1")  # type: ignore[arg-type]
     assert compare(connection, settings, running_build.build_id).mismatches == ()
     for suite in SUITES:

@@ -92,6 +92,21 @@ _NOT_BEGUN = """
     from build.int_build__organizations
     limit 1
 """
+
+
+def _another_trainer_day(changes: str) -> str:
+    """Add a copy of one trainer row with some of its columns changed."""
+    return f"""
+        insert into build.trainer_analytics
+        select (jsonb_populate_record(told, jsonb_build_object({changes}))).*
+        from build.trainer_analytics as told
+        inner join build.int_build__organizations as organizations
+            on told.organization_id = organizations.organization_id
+        where told.activity_date = organizations.closed_through
+        limit 1
+    """
+
+
 _NOT_CLOSED = """
     insert into build.organization_analytics
     select (jsonb_populate_record(told, jsonb_build_object('activity_date', organizations.closed_through + 1))).*
@@ -208,31 +223,55 @@ DAMAGE: dict[SuiteName, dict[str, str]] = {
         "learner_courses.ends_before_it_begins": _one(
             "learner_courses",
             "last_event_on = first_event_on - 1, first_active_on = null, last_active_on = null",
-            "completed_on is null",
+            "completed_on is null and first_event_on is not null",
         ),
-        "learner_courses.is_active_outside_its_events": _one("learner_courses", "last_active_on = last_event_on + 1"),
+        "learner_courses.is_active_outside_its_events": _one(
+            "learner_courses", "last_active_on = last_event_on + 1", "last_active_on is not null"
+        ),
         "learner_courses.has_an_inconsistent_completion": _one(
             "learner_courses", "completed_at = now()", "completed_on is null"
         ),
-        "learner_courses.is_enrolled_outside_its_events": _one(
+        "learner_courses.is_enrolled_outside_its_events": (
+            "update core.roster_classes set rostered_days = '{}';"
+            + _one(
+                "learner_courses",
+                "enrolled_days = enrolled_days + datemultirange(daterange(first_event_on - 300, first_event_on - 299))",
+                "first_event_on is not null",
+            )
+        ),
+        "learner_courses.is_enrolled_against_the_roster": _one(
             "learner_courses",
-            "enrolled_days = enrolled_days + datemultirange(daterange(first_event_on - 1, first_event_on))",
+            "enrolled_days = '{}'",
+            "not isempty(enrolled_days) and isempty(at_risk_days)",
         ),
         "learner_courses.is_at_risk_while_not_enrolled": _one(
             "learner_courses",
-            "at_risk_days = datemultirange(daterange('2030-01-01', '2030-01-02'))",
+            "at_risk_days = datemultirange(daterange('1990-01-01', '1990-01-02'))",
             "completed_on is null",
         ),
         "learner_courses.is_at_risk_while_completed": _one(
             "learner_courses",
             "completed_on = last_event_on, completed_at = now(),"
-            " enrolled_days = datemultirange(daterange(first_event_on, last_event_on + 1)),"
             " at_risk_days = datemultirange(daterange(last_event_on, last_event_on + 1))",
+            "enrolled_days @> last_event_on",
         ),
         "learner_courses.is_enrolled_in_no_course": _one(
             "learner_courses",
-            "course_id = (select min(course_id) from core.courses where is_unassigned)",
-            "organization_id = 1 and not isempty(enrolled_days)",
+            "course_id = (select min(course_id) from core.courses where is_unassigned), at_risk_days = '{}',"
+            " enrolled_days = datemultirange(daterange(first_event_on, last_event_on + 1))",
+            "organization_id = 1 and first_event_on is not null and completed_on is null",
+        ),
+        "trainer_days.is_not_closed": _another_trainer_day("'activity_date', organizations.closed_through + 1"),
+        "trainer_days.is_not_taught": _another_trainer_day(
+            "'trainer_id', (select max(user_id) from core.users where role = 'learner')"
+        ),
+        "trainer_days.has_negative_counts": _one("trainer_analytics", "contributions = -1"),
+        "trainer_days.has_more_parts_than_learners": _one(
+            "trainer_analytics", "learners_at_risk = learners_assigned + 1"
+        ),
+        "trainer_days.is_rated_wrongly": _one("trainer_analytics", "score_mean = 0.123457"),
+        "trainer_calendar.days_missing": (
+            "delete from build.trainer_analytics where ctid = (select min(ctid) from build.trainer_analytics)"
         ),
         "organization_days.is_not_closed": _NOT_CLOSED,
         "organization_days.has_negative_counts": _one("organization_analytics", "completions = -1"),
@@ -287,6 +326,21 @@ DAMAGE: dict[SuiteName, dict[str, str]] = {
             "is_at_risk = true, is_enrolled = false, enrolled_on = null",
             "is_enrolled is not null",
         ),
+        "trainer_periods.begins_on_a_wrong_day": _one(
+            "int_trainer_periods", "period_start = period_start + 1", "period_type = 'month'"
+        ),
+        "trainer_periods.is_not_begun": _one(
+            "int_trainer_periods",
+            "period_start = period_start + 7, is_active = false, active_days = 0, learners_active = 0, "
+            "activity_rate = case when learners_assigned > 0 then 0.000000 end, "
+            "time_on_task_seconds_per_active_learner = null",
+            "period_type = 'week'",
+        ),
+        "trainer_periods.has_negative_counts": _one("int_trainer_periods", "attempts_reviewed = -1"),
+        "trainer_periods.has_impossible_active_days": _one(
+            "int_trainer_periods", "active_days = 8", "period_type = 'week' and is_active"
+        ),
+        "trainer_periods.is_rated_wrongly": _one("int_trainer_periods", "score_mean = 0.123457"),
         "organization_periods.begins_on_a_wrong_day": _WRONG_WEEK,
         "organization_periods.is_not_begun": _NOT_BEGUN,
         "organization_periods.has_negative_counts": _one("int_organization_periods", "enrollments_new = -1"),

@@ -5,16 +5,12 @@ with
 roster_enrollments as (
 
     select
-        enrollment_days.organization_id,
-        enrollment_days.user_id as learner_id,
-        enrollment_days.course_id,
-        enrollment_days.days
+        organization_id,
+        user_id as learner_id,
+        course_id,
+        days
     from core.enrollment_days
-    inner join build.int_build__learners as learners
-        on
-            enrollment_days.organization_id = learners.organization_id
-            and enrollment_days.user_id = learners.learner_id
-    where enrollment_days.role = 'learner'
+    where role = 'learner'
 
 ),
 

@@ -1,0 +1,6 @@
+select
+    organization_id,
+    merged_user_id,
+    user_id,
+    rekeyed_from
+from {{ source('ops', 'user_merges') }}

@@ -87,10 +87,10 @@ class SpoolFile:
 
 def open_spool(root: Path, organization: str, source: str) -> Spool:
     """Return the spool of a source, its folder made where absent; nobody else may look into it."""
-    root.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
-    root.chmod(_PRIVATE)
+    root.parent.mkdir(parents=True, exist_ok=True)
     folder = root / organization / source
-    folder.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
+    for path in (root, folder.parent, folder):
+        path.mkdir(mode=_PRIVATE, exist_ok=True)
     return Spool(folder)
 
 

@@ -12,7 +12,7 @@ BEGINNING = datetime(2012, 1, 1, tzinfo=UTC)
 """Before that there was no xAPI: the first window of a store that is pulled from its beginning ends here."""
 SEAM = timedelta(seconds=1)
 """By how much a window reaches into the one before: stores differ in whether a bound belongs to it."""
-WIDEST = timedelta(days=32)
+WIDEST = timedelta(days=64)
 NARROWEST = timedelta(minutes=1)
 FIRST = timedelta(days=1)
 _FEW, _MANY = 20_000, 200_000

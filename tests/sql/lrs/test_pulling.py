@@ -9,7 +9,6 @@ import stat
 import subprocess
 import sys
 import uuid
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,26 +20,12 @@ from lyceum.errors import ConfigurationError, InputError, LyceumError, Retryable
 from lyceum.lrs import PullReport, spool
 from record_stores.door import Asked, Door, Reply, answers
 from record_stores.made_to_order import Order, StoreToOrder
+from record_stores.plain_statements import statement, statements
 from record_stores.pulling_product import SOURCE, connect_source, pull
 from tenants import AS_OF, Tenant
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 POINTS = [point for point in faults.POINTS if point.startswith("lrs.")]
-
-
-def statement(number: int, at: datetime, **changes: Any) -> dict[str, Any]:
-    return {
-        "id": str(uuid.uuid5(uuid.NAMESPACE_OID, str(number))),
-        "actor": {"mbox": f"mailto:learner{number % 3}@example.org"},
-        "verb": {"id": "http://adlnet.gov/expapi/verbs/experienced"},
-        "object": {"id": "https://example.org/page"},
-        "timestamp": at.isoformat(),
-        **changes,
-    }
-
-
-def statements(numbers: Sequence[int], at: datetime, apart: timedelta = MINUTE) -> list[dict[str, Any]]:
-    return [statement(number, at - place * apart) for place, number in enumerate(numbers, 1)]
 
 
 def connect(tenant: Tenant, door: Door, store: StoreToOrder, **options: Any) -> None:

@@ -20,14 +20,18 @@ from airflow.sdk import chain, dag, task
 
 from lyceum.orchestration import building
 from lyceum.orchestration.assets import RAW_DATA_COLLECTION, ROSTER
-from lyceum.orchestration.task_policy import task_defaults
+from lyceum.orchestration.deadlines import due_within
+from lyceum.orchestration.task_policy import resolve_alerts_of_dag, task_defaults
+from lyceum.pools import PUBLISHING
 
 
 @dag(
     schedule=RAW_DATA_COLLECTION | ROSTER,
     catchup=False,
     max_active_runs=1,
-    default_args=task_defaults(time_limit=timedelta(hours=2)),
+    default_args=task_defaults(time_limit=timedelta(hours=2), pool=PUBLISHING),
+    deadline=due_within(timedelta(hours=1)),
+    on_success_callback=resolve_alerts_of_dag,
     tags=["lyceum", "stage-two", "stage-three"],
     doc_md=__doc__,
 )

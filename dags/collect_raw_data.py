@@ -21,7 +21,8 @@ from airflow.sdk import CronTriggerTimetable, dag, task
 
 from lyceum.orchestration import collecting
 from lyceum.orchestration.assets import RAW_DATA_COLLECTION
-from lyceum.orchestration.task_policy import task_defaults
+from lyceum.orchestration.deadlines import due_within
+from lyceum.orchestration.task_policy import resolve_alerts_of_dag, task_defaults
 
 
 @dag(
@@ -30,6 +31,8 @@ from lyceum.orchestration.task_policy import task_defaults
     catchup=False,
     max_active_runs=1,
     default_args=task_defaults(time_limit=timedelta(hours=2)),
+    deadline=due_within(timedelta(hours=1)),
+    on_success_callback=resolve_alerts_of_dag,
     tags=["lyceum", "stage-one"],
     doc_md=__doc__,
 )

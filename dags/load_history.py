@@ -17,13 +17,14 @@ from airflow.sdk import Param, dag, task
 
 from lyceum.orchestration import collecting
 from lyceum.orchestration.assets import RAW_DATA_COLLECTION
-from lyceum.orchestration.task_policy import task_defaults
+from lyceum.orchestration.task_policy import resolve_alerts_of_dag, task_defaults
 
 
 @dag(
     schedule=None,
     max_active_runs=1,
     default_args=task_defaults(time_limit=timedelta(hours=12)),
+    on_success_callback=resolve_alerts_of_dag,
     tags=["lyceum", "stage-one", "operations"],
     doc_md=__doc__,
     params={

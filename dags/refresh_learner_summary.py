@@ -18,7 +18,9 @@ from datetime import timedelta
 from airflow.sdk import CronTriggerTimetable, dag, task
 
 from lyceum.orchestration import refreshing
-from lyceum.orchestration.task_policy import task_defaults
+from lyceum.orchestration.deadlines import due_within
+from lyceum.orchestration.task_policy import resolve_alerts_of_dag, task_defaults
+from lyceum.pools import PUBLISHING
 
 
 @dag(
@@ -26,7 +28,9 @@ from lyceum.orchestration.task_policy import task_defaults
     schedule=CronTriggerTimetable("10 */4 * * *", timezone="UTC", run_immediately=timedelta()),
     catchup=False,
     max_active_runs=1,
-    default_args=task_defaults(time_limit=timedelta(hours=1)),
+    default_args=task_defaults(time_limit=timedelta(hours=1), pool=PUBLISHING),
+    deadline=due_within(timedelta(minutes=30)),
+    on_success_callback=resolve_alerts_of_dag,
     tags=["lyceum", "views"],
     doc_md=__doc__,
 )

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from lyceum.pools import POOLS
 from lyceum.settings import Settings
 from lyceum.supervisor.credentials import ADMINISTRATOR
 
@@ -22,13 +23,16 @@ def write_passwords(settings: Settings, password: str) -> Path:
 
 
 def main() -> None:
-    """Prepare the home, then migrate the warehouse, then Airflow's database."""
+    """Prepare the home, then migrate the warehouse, then Airflow's database, and make Airflow's pools."""
     settings = Settings.from_environment(os.environ, Path.cwd())
     settings.create_directories()
     secrets = Path(os.environ.get("SECRETS_FOLDER", "/run/secrets"))
     write_passwords(settings, (secrets / "airflow_admin_password").read_text().strip())
     subprocess.run(["lyceum", "migrate"], check=True)
-    subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], check=True)
+    airflow = [sys.executable, "-m", "airflow"]
+    subprocess.run([*airflow, "db", "migrate"], check=True)
+    for pool in POOLS:
+        subprocess.run([*airflow, "pools", "set", pool.name, str(pool.slots), pool.description], check=True)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ class Settings:
 
     `home` holds everything that Lyceum writes, so two homes run side by side. `database_url` points at a PostgreSQL >= 15
     of one's own; None means the embedded server in `home`. `server_options` override the embedded server's configuration,
-    `server_user` names the account it runs as when Lyceum itself runs as root.
+    `server_user` names the account it runs as when Lyceum itself runs as root. Alerts are posted to `alert_url`, if there is one.
     """
 
     home: Path
@@ -35,6 +35,7 @@ class Settings:
     airflow_database: str = "airflow"
     server_user: str | None = None
     server_options: tuple[tuple[str, str], ...] = ()
+    alert_url: str | None = field(default=None, repr=False)
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str], cwd: Path) -> Settings:
@@ -44,7 +45,7 @@ class Settings:
         LYCEUM_WAREHOUSE_DATABASE, LYCEUM_AIRFLOW_DATABASE: names of the two databases; without them the warehouse is
         the database that the URL names, else `lyceum`, and Airflow's metadata are in `airflow`.
         LYCEUM_SERVER_USER: the embedded server's account under root. LYCEUM_SERVER_OPTIONS: `name=value` pairs
-        separated by spaces, quoted as in a shell, for the embedded server.
+        separated by spaces, quoted as in a shell, for the embedded server. LYCEUM_ALERT_URL: where alerts are posted as JSON.
 
         Raises `ConfigurationError` when a value cannot be used.
         """
@@ -61,10 +62,11 @@ class Settings:
             airflow_database=_database_name(environ, "LYCEUM_AIRFLOW_DATABASE", "airflow"),
             server_user=environ.get("LYCEUM_SERVER_USER") or None,
             server_options=_server_options(environ.get("LYCEUM_SERVER_OPTIONS", "")),
+            alert_url=_alert_url(environ.get("LYCEUM_ALERT_URL")),
         )
 
     def environment(self) -> dict[str, str]:
-        """Return the variables from which a child process reads these same settings. Holds the URL's password, if any."""
+        """Return the variables from which a child process reads these same settings. Holds the URLs' secrets, if any."""
         variables = {
             "LYCEUM_HOME": str(self.home),
             "LYCEUM_DATABASE_URL": self.database_url or "",
@@ -72,6 +74,7 @@ class Settings:
             "LYCEUM_AIRFLOW_DATABASE": self.airflow_database,
             "LYCEUM_SERVER_USER": self.server_user or "",
             "LYCEUM_SERVER_OPTIONS": shlex.join(f"{name}={value}" for name, value in self.server_options),
+            "LYCEUM_ALERT_URL": self.alert_url or "",
         }
         return {name: value for name, value in variables.items() if value}
 
@@ -226,6 +229,17 @@ def _database_url(value: str | None) -> str | None:
     raise ConfigurationError(
         "LYCEUM_DATABASE_URL does not start with postgresql:// or postgres://. "
         "Expected a URL such as postgresql://user:password@host:5432/lyceum; unset it to use the embedded server."
+    )
+
+
+def _alert_url(value: str | None) -> str | None:
+    if not value:
+        return None
+    if value.startswith(("https://", "http://")) and urlsplit(value).hostname:
+        return value
+    raise ConfigurationError(
+        "LYCEUM_ALERT_URL is no address that alerts could be posted to. Expected one such as https://chat.example/hooks/…; "
+        "unset it to keep alerts in `lyceum status` and the logs alone."
     )
 
 

@@ -18,6 +18,7 @@ def task_policy(task: Any) -> dict[str, object]:
         "time_limit": task.execution_timeout and task.execution_timeout.total_seconds(),
         "failure_callbacks": [callback.__name__ for callback in as_list(task.on_failure_callback)],
         "upstream": sorted(task.upstream_task_ids),
+        "pool": task.pool,
         "outlets": [asset.name for asset in task.outlets],
         "is_mapped": task.is_mapped,
     }
@@ -34,6 +35,14 @@ def scheduling_assets(dag: Any) -> list[str]:
     return [asset.name for asset in condition.objects] if condition is not None else []
 
 
+def deadline_policy(deadline: Any) -> dict[str, object]:
+    return {
+        "counts_from": deadline.reference.reference_name,
+        "minutes": deadline.interval.total_seconds() / 60,
+        "callback": deadline.callback.path,
+    }
+
+
 def main(folder: Path) -> None:
     bag = BundleDagBag(dag_folder=folder, bundle_path=folder, bundle_name="dags-folder", load_op_links=False)
     dags = {
@@ -42,6 +51,10 @@ def main(folder: Path) -> None:
             "tags": sorted(dag.tags),
             "doc": dag.doc_md,
             "schedule": type(dag.timetable).__name__,
+            "cron": getattr(dag.timetable, "expression", None),
+            "is_paused": dag.is_paused_upon_creation,
+            "deadlines": [deadline_policy(deadline) for deadline in as_list(dag.deadline)],
+            "success_callbacks": [callback.__name__ for callback in as_list(dag.on_success_callback)],
             "assets": scheduling_assets(dag),
             "catchup": dag.catchup,
             "max_active_runs": dag.max_active_runs,

@@ -14,12 +14,34 @@ from typing import Any
 import pytest
 
 from lyceum.analytics.build import STEPS
+from lyceum.database import ConnectionTarget
+from lyceum.pools import POOLS, PUBLISHING
+from lyceum.settings import Settings
+from lyceum.supervisor import AirflowServices
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "dags").glob("*.py"))
 ORCHESTRATION = sorted((ROOT / "plugins" / "lyceum" / "orchestration").glob("*.py"))
 LIBRARY = sorted((ROOT / "plugins" / "lyceum").rglob("*.py"))
 NAMES = [file.stem for file in FILES]
+
+PUBLISHES = {"build_analytics", "refresh_learner_summary", "refresh_organization_metrics"}
+
+DEADLINES = {
+    "build_analytics": 60,
+    "collect_raw_data": 60,
+    "sync_roster": 60,
+    "refresh_learner_summary": 30,
+    "refresh_organization_metrics": 30,
+}
+
+# How a docstring's first line says when its DAG runs. Every schedule has a minute of its own, or shares it for a reason.
+IN_WORDS = {
+    "*/15 * * * *": "every 15 minutes",
+    "13-59/15 * * * *": "every 15 minutes",
+    "10 */4 * * *": "every 4 hours",
+    "10 */6 * * *": "every 6 hours",
+}
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +104,55 @@ def test_every_task_is_owned_retried_with_back_off_limited_and_told_when_it_fail
         assert task["retries"] >= 1, task_id
         assert task["backs_off"], task_id
         assert task["time_limit"] is not None, task_id
-        assert task["failure_callbacks"] == ["log_failure"], task_id
+        assert task["failure_callbacks"] == ["log_failure", "alert_of_failure"], task_id
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_run_that_succeeds_resolves_the_alerts_of_its_dag(read: dict[str, Any], name: str) -> None:
+    assert read["dags"][name]["success_callbacks"] == ["resolve_alerts_of_dag"]
+
+
+def test_tasks_that_write_what_is_published_take_turns_and_no_other_waits_for_them(read: dict[str, Any]) -> None:
+    pools = {name: {task["pool"] for task in dag["tasks"].values()} for name, dag in read["dags"].items()}
+    defined = {pool.name for pool in POOLS} | {"default_pool"}
+
+    assert PUBLISHING.slots == 1
+    assert set().union(*pools.values()) <= defined, "a task of a pool that does not exist never runs"
+    assert {name for name, used in pools.items() if PUBLISHING.name in used} == PUBLISHES
+    assert all(used == {PUBLISHING.name} for name, used in pools.items() if name in PUBLISHES)
+
+
+def test_every_scheduled_dag_that_people_wait_for_has_a_deadline_from_when_it_was_queued(read: dict[str, Any]) -> None:
+    found = {name: dag["deadlines"] for name, dag in read["dags"].items() if dag["deadlines"]}
+
+    assert {name: [deadline["minutes"] for deadline in deadlines] for name, deadlines in found.items()} == {
+        name: [minutes] for name, minutes in DEADLINES.items()
+    }
+    for name, (deadline,) in found.items():
+        assert deadline["counts_from"] == "DagRunQueuedAtDeadline", name
+        assert deadline["callback"] == "lyceum.orchestration.deadlines.tell_late", name
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_dag_is_on_by_default_and_scheduled_as_its_documentation_begins(read: dict[str, Any], name: str) -> None:
+    dag = read["dags"][name]
+    title = dag["doc"].strip().splitlines()[0]
+
+    assert not dag["is_paused"]
+    if dag["assets"]:
+        assert " whenever " in title
+    elif dag["cron"]:
+        assert title.endswith(f", {IN_WORDS[dag['cron']]}.")
+    else:
+        assert dag["schedule"] == "NullTimetable"
+        assert " every " not in title
+
+
+def test_what_airflow_reads_for_the_first_time_is_not_paused(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path, database_url="postgresql://lyceum@127.0.0.1/lyceum")
+    environment = AirflowServices(settings).environment(ConnectionTarget("127.0.0.1", 5432, "lyceum", "lyceum"))
+
+    assert environment["AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION"] == "False"
 
 
 def test_the_build_runs_the_steps_of_the_library_in_their_order(read: dict[str, Any]) -> None:
@@ -96,7 +166,8 @@ def test_the_build_runs_the_steps_of_the_library_in_their_order(read: dict[str, 
 def test_what_collects_wakes_the_build(read: dict[str, Any]) -> None:
     dags = read["dags"]
 
-    assert dags["build_analytics"]["assets"] == ["raw_data_collection"]
+    assert sorted(dags["build_analytics"]["assets"]) == ["raw_data_collection", "roster"]
+    assert dags["sync_roster"]["tasks"]["announce"]["outlets"] == ["roster"]
     for name in ("collect_raw_data", "load_history"):
         assert dags[name]["tasks"]["announce"]["outlets"] == ["raw_data_collection"]
 

@@ -31,6 +31,7 @@ def test_a_child_process_reads_the_same_settings() -> None:
             "LYCEUM_AIRFLOW_DATABASE": "orchestration",
             "LYCEUM_SERVER_USER": "daemon",
             "LYCEUM_SERVER_OPTIONS": "shared_buffers=1GB 'search_path=\"$user\", public' log_statement=",
+            "LYCEUM_ALERT_URL": "https://chat.example/hooks/secret",
         },
         Path("/"),
     )
@@ -41,6 +42,7 @@ def test_a_child_process_reads_the_same_settings() -> None:
         ("search_path", '"$user", public'),
         ("log_statement", ""),
     )
+    assert settings.alert_url == "https://chat.example/hooks/secret"
 
 
 def test_the_warehouse_is_the_database_that_the_url_names() -> None:
@@ -57,9 +59,9 @@ def test_the_warehouse_is_the_database_that_the_url_names() -> None:
 
 
 def test_printing_settings_shows_no_password() -> None:
-    assert "secret" not in repr(
-        Settings.from_environment({"LYCEUM_DATABASE_URL": "postgresql://me:secret@db/x"}, Path("/"))
-    )
+    secrets = {"LYCEUM_DATABASE_URL": "postgresql://me:secret@db/x", "LYCEUM_ALERT_URL": "https://chat.example/secret"}
+
+    assert "secret" not in repr(Settings.from_environment(secrets, Path("/")))
 
 
 @pytest.mark.parametrize(
@@ -68,6 +70,8 @@ def test_printing_settings_shows_no_password() -> None:
         ("LYCEUM_DATABASE_URL", "mysql://me:secret@db/x"),
         ("LYCEUM_WAREHOUSE_DATABASE", 'x"; drop database y'),
         ("LYCEUM_AIRFLOW_DATABASE", "Uppercase"),
+        ("LYCEUM_ALERT_URL", "chat.example/secret"),
+        ("LYCEUM_ALERT_URL", "https:///secret"),
         ("LYCEUM_SERVER_OPTIONS", "shared_buffers"),
         ("LYCEUM_SERVER_OPTIONS", "'unbalanced=1"),
     ],

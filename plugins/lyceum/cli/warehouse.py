@@ -102,7 +102,7 @@ def down(invocation: Invocation) -> None:
 @json_option
 @pass_invocation
 def status(invocation: Invocation) -> None:
-    """Show what runs, how it is, and where the last build got to.
+    """Show what runs, how it is, where the last build got to, and what alerts are open.
 
     Exits 0 when the database answers and whatever runs of Airflow is healthy, else 1.
     """
@@ -185,6 +185,7 @@ def _password_file(invocation: Invocation) -> Path:
 
 
 def _show_status(console: Console, state: WarehouseState) -> None:
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(box=None, show_header=False, pad_edge=False)
@@ -207,6 +208,8 @@ def _show_status(console: Console, state: WarehouseState) -> None:
             "Last build",
             f"[{colour}]{state.build.state}[/]  build {state.build.build_id}{where}, as of {state.build.as_of:%Y-%m-%d %H:%M} UTC{why}",
         )
+    for alert in state.alerts:
+        table.add_row("Alert", f"[red]since {alert.raised_at:%Y-%m-%d %H:%M} UTC[/]  {escape(alert.message)}")
     for service in state.services:
         colour = "dim" if service.pid is None else "green" if service.health == "healthy" else "red"
         pid = f"  pid {service.pid}" if service.pid else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
@@ -13,6 +13,7 @@ from urllib.parse import quote
 import httpx
 
 from lyceum.errors import ConfigurationError, RetryableError
+from lyceum.pools import Pool
 from lyceum.supervisor.credentials import ADMINISTRATOR
 
 COMPONENTS = ("metadatabase", "scheduler", "dag_processor", "triggerer")
@@ -116,6 +117,28 @@ class AirflowApi:
         """Return the files that Airflow could not read, with what it said."""
         errors = self._get("/importErrors", limit=100)["import_errors"]
         return {error["filename"]: error["stack_trace"] for error in errors}
+
+    def pools(self) -> dict[str, Pool]:
+        """Return Airflow's pools by name, its own default pool among them."""
+        found = self._get("/pools", limit=100)["pools"]
+        return {pool["name"]: Pool(pool["name"], pool["slots"], pool["description"] or "") for pool in found}
+
+    def ensure_pools(self, pools: Iterable[Pool]) -> list[str]:
+        """Make the pools exist as they are defined, and return the names of those that did not."""
+        found = self.pools()
+        wanted = [pool for pool in pools if found.get(pool.name) != pool]
+        if wanted:
+            create = {
+                "action": "create",
+                "entities": [asdict(pool) for pool in wanted],
+                "action_on_existence": "overwrite",
+            }
+            answer = self._request("PATCH", "/pools", json={"actions": [create]})
+            if errors := (answer.get("create") or {}).get("errors"):
+                raise RetryableError(
+                    f"Airflow did not take the pools: {errors}. Look at `lyceum status`, then try again."
+                )
+        return [pool.name for pool in wanted]
 
     def trigger(self, dag_id: str, parameters: Mapping[str, object] | None = None) -> DagRun:
         """Start a run of the DAG now."""

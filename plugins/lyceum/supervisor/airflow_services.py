@@ -17,6 +17,7 @@ from pathlib import Path
 
 from lyceum.database import ConnectionTarget, connect
 from lyceum.errors import ConfigurationError, RetryableError
+from lyceum.pools import POOLS
 from lyceum.settings import Settings
 from lyceum.supervisor import loopback, processes
 from lyceum.supervisor.airflow_api import AirflowApi
@@ -140,6 +141,11 @@ class AirflowServices:
             f"Airflow is not healthy after {seconds:.0f} s ({found}). Expected all healthy; read the logs in "
             f"{self._settings.logs} and run `lyceum up` again."
         )
+
+    def ensure_pools(self) -> list[str]:
+        """Make Airflow's pools exist as the library defines them; return the names of those that did not."""
+        with self.api() as api:
+            return api.ensure_pools(POOLS)
 
     def wait_until_parsed(self, seconds: float = _READY_SECONDS) -> None:
         """Return once Airflow has read every DAG of the dags folder, whose files are named after their DAGs.

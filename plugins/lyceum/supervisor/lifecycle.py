@@ -6,8 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 
+from lyceum.alerts import Alert, open_alerts
 from lyceum.analytics.models import ensure_models_prepared
 from lyceum.database import (
+    Connection,
     ConnectionTarget,
     EmbeddedServer,
     MigrationReport,
@@ -62,6 +64,7 @@ class WarehouseState:
     home: str
     database: DatabaseState
     build: BuildState | None
+    alerts: tuple[Alert, ...]
     airflow: str | None
     services: tuple[ServiceState, ...]
 
@@ -117,6 +120,7 @@ def wait_for_airflow(settings: Settings, narrator: Narrator) -> None:
     with narrator.step("Airflow") as step:
         step.detail("starting the scheduler, the DAG processor, the triggerer and the API server")
         services.wait_until_healthy()
+        services.ensure_pools()
         services.wait_until_parsed()
         outdated = "; it runs an older library, restart it: lyceum down" if services.is_outdated() else ""
         step.detail(f"{services.address}{outdated}")
@@ -146,12 +150,14 @@ def status(settings: Settings) -> WarehouseState:
         with connect(found, autocommit=True) as connection:
             database = _database_state(found, connection.info.server_version, settings)
             build = _latest_build(found)
+            alerts = _open_alerts(connection)
     except LyceumError as error:
         place = "external" if settings.database_url else str(settings.server_data)
         database, build = DatabaseState(place, False, None, None, None, str(error)), None
+        alerts = ()
     states = tuple(services.states())
     address = services.address if any(state.pid for state in states) else None
-    return WarehouseState(str(settings.home), database, build, address, states)
+    return WarehouseState(str(settings.home), database, build, alerts, address, states)
 
 
 def _database_state(found: ConnectionTarget, version: int, settings: Settings) -> DatabaseState:
@@ -176,6 +182,12 @@ def _latest_build(found: ConnectionTarget) -> BuildState | None:
             "select build_id, state, step, as_of, failure from ops.builds order by build_id desc limit 1"
         ).fetchone()
     return BuildState(*row) if row else None
+
+
+def _open_alerts(connection: Connection) -> tuple[Alert, ...]:
+    if not _has(connection.execute("select to_regclass('ops.alerts')").fetchone()):
+        return ()
+    return tuple(open_alerts(connection))
 
 
 def _has(row: tuple[object, ...] | None) -> bool:

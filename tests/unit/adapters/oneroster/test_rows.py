@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from lyceum.adapters.oneroster import FileCounts, RefusedRow, RosterDelivery, open_roster
-from lyceum.adapters.oneroster.csv_records import MAXIMUM_RECORD_BYTES
+from lyceum.adapters.oneroster.csv_records import BLOCK_BYTES, MAXIMUM_RECORD_BYTES
 from unit.adapters.oneroster.roster_files import (
     HEADERS,
     ROSTER,
@@ -273,6 +273,18 @@ _ROW = b"e%d,,,c1,,u1,student,,,"
             id="open quote before quoted rows",
         ),
         pytest.param(
+            _HEADER
+            + b'\ne1,,,"c1,,u1,student,,,\n'
+            + _ROW % 2
+            + b"\n"
+            + _ROW % 3
+            + b'\nx",,u1,student,,,\n'
+            + _ROW % 4,
+            ["e2", "e3", "e4"],
+            [2, 5],
+            id="two open quotes with whole rows between",
+        ),
+        pytest.param(
             _HEADER + b"\n" + _ROW % 1 + b"\n" + b"x" * (MAXIMUM_RECORD_BYTES + 1) + b"\n" + _ROW % 2,
             ["e1", "e2"],
             [3],
@@ -289,6 +301,14 @@ def test_text_is_read_as_rfc_4180_says_and_a_broken_record_costs_itself(
     assert [row.sourced_id for row in rows if not isinstance(row, RefusedRow)] == accepted
     assert [row.line for row in rows if isinstance(row, RefusedRow)] == lines_refused
     assert roster.counts["enrollments.csv"].rows_read == len(rows)
+
+
+def test_the_end_of_an_overlong_line_is_no_row(tmp_path: Path) -> None:
+    filler = b"x" * (2 * BLOCK_BYTES - len(_HEADER) - 1)
+    content = _HEADER + b"\n" + filler + _ROW % 9 + b"\n" + _ROW % 1
+    rows = list(open_roster(write_folder(tmp_path, files_of(contents={"enrollments": content}))).enrollments())
+
+    assert [(row.line, isinstance(row, RefusedRow)) for row in rows] == [(2, True), (3, False)]
 
 
 def test_a_line_of_fifty_megabytes_is_refused_without_being_held(tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ POINTS: tuple[str, ...] = (
     "lrs.spool_collected",
     "lrs.cursor_moved",
     # One build (docs/architecture.md, Build).
+    "build.users_merged",
     "build.begun",
     "build.raw_audited",
     "build.candidates_audited",

@@ -176,12 +176,14 @@ create table ops.user_merges (
     roster_id bigint not null,
     merged_at timestamptz not null,
     rekeyed_from date not null,
+    is_rekeyed boolean not null default false,
     constraint user_merges_pkey primary key (organization_id, merged_user_id),
     constraint user_merges_user_fkey foreign key (organization_id, user_id)
     references core.users (organization_id, user_id),
     constraint user_merges_roster_fkey foreign key (organization_id, roster_id)
     references ops.rosters (organization_id, roster_id)
 );
+comment on column ops.user_merges.is_rekeyed is 'Whether raw rows and states have moved: a build does that as it begins, so that no other is under way.';
 comment on column ops.user_merges.rekeyed_from is 'First activity date whose rows were told anew for user_id; earlier rows keep merged_user_id.';
 
 -- People whose rows must be told anew although no new event of theirs was collected.

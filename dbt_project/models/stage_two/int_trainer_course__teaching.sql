@@ -5,7 +5,5 @@ select
     user_id as trainer_id,
     course_id,
     days as teaching_days
-from {{ ref('stg_core__enrollment_days') }}
-where
-    role = 'trainer'
-    and not isempty(days)
+from {{ ref('int_build__enrollment_days') }}
+where role = 'trainer'

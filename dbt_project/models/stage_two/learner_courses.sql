@@ -25,7 +25,7 @@ learners as (
 
 rostered_courses as (
 
-    select * from {{ ref('stg_core__rostered_courses') }}
+    select * from {{ ref('int_build__rostered_courses') }}
 
 ),
 
@@ -36,14 +36,12 @@ roster_enrollments as (
         enrollment_days.user_id as learner_id,
         enrollment_days.course_id,
         enrollment_days.days
-    from {{ ref('stg_core__enrollment_days') }} as enrollment_days
+    from {{ ref('int_build__enrollment_days') }} as enrollment_days
     inner join learners
         on
             enrollment_days.organization_id = learners.organization_id
             and enrollment_days.user_id = learners.learner_id
-    where
-        enrollment_days.role = 'learner'
-        and not isempty(enrollment_days.days)
+    where enrollment_days.role = 'learner'
 
 ),
 

@@ -4,3 +4,4 @@ select
     user_id,
     rekeyed_from
 from {{ source('ops', 'user_merges') }}
+where is_rekeyed

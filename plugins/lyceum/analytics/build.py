@@ -22,6 +22,7 @@ from lyceum.database import ConnectionTarget, connect
 from lyceum.errors import LyceumError, RetryableError
 from lyceum.faults import reach
 from lyceum.quality import reconcile, validate_suite
+from lyceum.roster.rekeying import rekey_merged_users
 from lyceum.sealing import SealReport, seal_due_weeks
 from lyceum.settings import Settings
 
@@ -163,6 +164,8 @@ def validate(
 
 def _begin(target: ConnectionTarget, settings: Settings, as_of: datetime, run_id: str) -> BuildScope:
     ensure_models_prepared(target, settings)
+    rekey_merged_users(target)
+    reach("build.users_merged")
     with connect(target) as connection:
         begun = scope.begin(connection, as_of, run_id)
     if begun.events:

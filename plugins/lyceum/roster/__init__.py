@@ -3,6 +3,7 @@
 from lyceum.roster.application import apply_roster
 from lyceum.roster.landing import sync_source
 from lyceum.roster.options import DEFAULT_SOURCE, AccountRule, MboxRule, RosterOptions, configure_source, read_options
+from lyceum.roster.rekeying import rekey_merged_users
 from lyceum.roster.reports import RosterReport, UnmatchedActor, unmatched_actors
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "apply_roster",
     "configure_source",
     "read_options",
+    "rekey_merged_users",
     "sync_source",
     "unmatched_actors",
 ]

@@ -19,7 +19,6 @@ from lyceum.roster.enrollments import apply_enrollments
 from lyceum.roster.loading import Pseudonyms, load
 from lyceum.roster.options import DEFAULT_SOURCE, load_options
 from lyceum.roster.people import resolve_people
-from lyceum.roster.rekeying import rekey
 from lyceum.roster.reports import RosterReport
 from lyceum.settings import Settings
 
@@ -87,8 +86,6 @@ def apply_delivery(
             tells_from,
             is_bulk=delivery.files["users"] == "bulk",
         )
-        if people.merged:
-            rekey(connection, organization_id, tells_from)
         classes = resolve_classes(connection, organization_id, source.source_id, speaks_for, as_of)
         enrollments = apply_enrollments(
             connection,

@@ -1,10 +1,15 @@
-"""Move what merged users did, on days that may still change, to the user that stays."""
+"""Move what merged users did, on days that may still change, to the user that stays.
+
+A build does it as it begins: while the models of another one run, the rows that it is made of must stay where they are.
+"""
 
 from __future__ import annotations
 
-from datetime import date
+import logging
 
-from lyceum.database import Connection
+from lyceum.database import Connection, ConnectionTarget, connect
+
+_log = logging.getLogger(__name__)
 
 _LEARNER_STATES = """
     with
@@ -13,7 +18,7 @@ _LEARNER_STATES = """
         delete from stage_two.learner_day_states as states
         where
             states.organization_id = %(organization)s
-            and states.activity_date >= %(tells_from)s
+            and states.activity_date >= (select min(rekeyed_from) from merged_users)
             and states.learner_id in (select merged_user_id from merged_users union select user_id from merged_users)
         returning states.*
     )
@@ -47,7 +52,8 @@ _LEARNER_STATES = """
         stage_two.object_union(moved.attempted_object_ids),
         stage_two.object_union(moved.passed_object_ids)
     from moved
-    left join merged_users on moved.learner_id = merged_users.merged_user_id
+    left join merged_users
+        on moved.learner_id = merged_users.merged_user_id and moved.activity_date >= merged_users.rekeyed_from
     group by 1, 2, 3, 4, 5
 """
 
@@ -58,7 +64,7 @@ _VIDEO_STATES = """
         delete from stage_two.learner_video_day_states as states
         where
             states.organization_id = %(organization)s
-            and states.activity_date >= %(tells_from)s
+            and states.activity_date >= (select min(rekeyed_from) from merged_users)
             and states.learner_id in (select merged_user_id from merged_users union select user_id from merged_users)
         returning states.*
     )
@@ -79,7 +85,8 @@ _VIDEO_STATES = """
         max(moved.length_seconds),
         range_agg(moved.watched_segments)
     from moved
-    left join merged_users on moved.learner_id = merged_users.merged_user_id
+    left join merged_users
+        on moved.learner_id = merged_users.merged_user_id and moved.activity_date >= merged_users.rekeyed_from
     group by 1, 2, 3, 4, 5, 6
 """
 
@@ -90,7 +97,7 @@ _TRAINER_STATES = """
         delete from stage_two.trainer_day_states as states
         where
             states.organization_id = %(organization)s
-            and states.activity_date >= %(tells_from)s
+            and states.activity_date >= (select min(rekeyed_from) from merged_users)
             and states.trainer_id in (select merged_user_id from merged_users union select user_id from merged_users)
         returning states.*
     )
@@ -106,7 +113,8 @@ _TRAINER_STATES = """
         moved.activity_date,
         sum(moved.attempts_reviewed)
     from moved
-    left join merged_users on moved.trainer_id = merged_users.merged_user_id
+    left join merged_users
+        on moved.trainer_id = merged_users.merged_user_id and moved.activity_date >= merged_users.rekeyed_from
     group by 1, 2, 3, 4, 5
 """
 
@@ -117,7 +125,7 @@ _RAW_ROWS = (
     from merged_users
     where
         events.organization_id = %(organization)s
-        and events.activity_date >= %(tells_from)s
+        and events.activity_date >= merged_users.rekeyed_from
         and events.learner_id = merged_users.merged_user_id
     """,
     """
@@ -126,14 +134,52 @@ _RAW_ROWS = (
     from merged_users
     where
         events.organization_id = %(organization)s
-        and events.activity_date >= %(tells_from)s
+        and events.activity_date >= merged_users.rekeyed_from
         and events.trainer_id = merged_users.merged_user_id
     """,
 )
 
 
-def rekey(connection: Connection, organization_id: int, tells_from: date) -> None:
-    """Move raw rows and states of the `merged_users` from `tells_from` on; where both have a state, the two are merged."""
-    values = {"organization": organization_id, "tells_from": tells_from}
+def rekey_merged_users(target: ConnectionTarget) -> int:
+    """Move the rows of every user that a roster has merged since the last build; return how many users that were.
+
+    Hold `build_lock`. Each organization is a transaction of its own, under the lock that its batches take.
+    """
+    moved = 0
+    with connect(target, application_name="lyceum roster") as connection:
+        waiting = connection.execute(
+            "select distinct organization_id from ops.user_merges where not is_rekeyed order by organization_id"
+        ).fetchall()
+        for (organization_id,) in waiting:
+            with connection.transaction():
+                connection.execute(
+                    "select pg_advisory_xact_lock(hashtext('lyceum.organization'), %s::int)", [organization_id]
+                )
+                count = _rekey(connection, organization_id)
+            connection.commit()
+            moved += count
+            _log.info("users merged", extra={"organization_id": organization_id, "users": count})
+    return moved
+
+
+def _rekey(connection: Connection, organization_id: int) -> int:
+    values = {"organization": organization_id}
+    connection.execute("drop table if exists merged_users")
+    connection.execute(
+        """
+        create temporary table merged_users on commit drop as
+        select
+            merged_user_id,
+            user_id,
+            rekeyed_from
+        from ops.user_merges
+        where organization_id = %(organization)s and not is_rekeyed
+        """,
+        values,
+    )
     for statement in (*_RAW_ROWS, _LEARNER_STATES, _VIDEO_STATES, _TRAINER_STATES):
         connection.execute(statement, values)
+    return connection.execute(
+        "update ops.user_merges set is_rekeyed = true where organization_id = %(organization)s and not is_rekeyed",
+        values,
+    ).rowcount

@@ -21,7 +21,7 @@ teaching as (
         enrollment_days.user_id as trainer_id,
         enrollment_days.course_id,
         organizations.closed_through as activity_date
-    from core.enrollment_days
+    from build.int_build__enrollment_days as enrollment_days
     inner join organizations
         on
             enrollment_days.organization_id = organizations.organization_id

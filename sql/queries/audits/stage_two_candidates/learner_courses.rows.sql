@@ -9,7 +9,7 @@ roster_enrollments as (
         user_id as learner_id,
         course_id,
         days
-    from core.enrollment_days
+    from build.int_build__enrollment_days
     where role = 'learner'
 
 ),
@@ -19,11 +19,8 @@ rostered_courses as (
     select
         organization_id,
         course_id,
-        range_agg(rostered_days) as rostered_days
-    from core.roster_classes
-    group by
-        organization_id,
-        course_id
+        rostered_days
+    from build.int_build__rostered_courses
 
 ),
 

@@ -3,7 +3,7 @@ select
     dirty_days.organization_id,
     count(*) filter (where candidates.organization_id is null) as days_missing
 from build.int_organization__dirty_days as dirty_days
-inner join core.enrollment_days as teaching
+inner join build.int_build__enrollment_days as teaching
     on
         dirty_days.organization_id = teaching.organization_id
         and teaching.role = 'trainer'

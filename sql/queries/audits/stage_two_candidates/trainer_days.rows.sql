@@ -33,7 +33,7 @@ select
 from build.trainer_analytics as candidates
 left join build.int_build__organizations as organizations
     on candidates.organization_id = organizations.organization_id
-left join core.enrollment_days as teaching
+left join build.int_build__enrollment_days as teaching
     on
         candidates.organization_id = teaching.organization_id
         and candidates.trainer_id = teaching.user_id

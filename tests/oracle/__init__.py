@@ -8,5 +8,6 @@ with the product, not even a constant. It prefers the plainest way to compute a 
 `rosters`    who is who, and who learns and teaches what on which days, by the deliveries of rosters
 `enrollment` days on which one learner is enrolled in one course, and at risk
 `figures`    records → every row of stages two and three
+`views`      those rows → every row of the two materialized views
 `warehouse`  which records collection accepts, refuses and voids, and what a build has published
 """

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 from functools import partial
@@ -75,12 +75,14 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True)
 class Figures:
-    """`stage_three` by key; the others are the rows of stage two, those of trainers by trainer, course and day."""
+    """`stage_three` by key; the others are the rows of stage two, those of trainers by trainer, course and day, and who is
+    enrolled in which course when, up to the last closed day at least."""
 
     stage_three: dict[Key, Row]
     learner_days: dict[tuple[str, Scope, date], Row]
     organization_days: dict[date, Row]
     trainer_days: dict[tuple[str, str, date], Row]
+    memberships: Mapping[tuple[str, str], Membership] = field(default_factory=dict)
 
 
 def compute(
@@ -162,7 +164,7 @@ def compute(
                 taught_days = [day for day in taught if period_start(period_type, day) == start]
                 key = Key(trainer, scope, period_type, start, is_trainer=True)
                 stage_three[key] = trainers.period_row(course, taught_days, rows)
-    return Figures(stage_three, learner_days, organization_days, trainer_days)
+    return Figures(stage_three, learner_days, organization_days, trainer_days, memberships)
 
 
 def measure(events: Sequence[Record]) -> Row:

@@ -8,7 +8,8 @@ published rows of the learners they touch; the local days that have closed since
 
 **Outputs.** One transaction replaces the touched rows of stage two and stage three and raises the data version of their
 organizations. Before it, expectations and reconciliation audit the candidates in schema `build`: when one fails, nothing is
-published and the last version stays up. At the end due weeks are archived and sealed.
+published and the last version stays up. At the end due weeks are archived and sealed. However it ends, the data-quality
+report in `LYCEUM_HOME/reports/quality` tells what was found.
 
 **Re-running.** Trigger the DAG again: whatever is pending is still pending. A build whose tasks died is abandoned by the
 next `begin`. Do not clear single tasks of an old run; its build has ended. The clock of a run is the time it was woken.
@@ -18,7 +19,7 @@ from datetime import timedelta
 
 from airflow.sdk import chain, dag, task
 
-from lyceum.orchestration import building
+from lyceum.orchestration import building, reporting
 from lyceum.orchestration.assets import RAW_DATA_COLLECTION, ROSTER
 from lyceum.orchestration.deadlines import due_within
 from lyceum.orchestration.task_policy import resolve_alerts_of_dag, task_defaults
@@ -37,6 +38,8 @@ from lyceum.pools import PUBLISHING
 )
 def build_analytics() -> None:
     begun = task(building.begin)()
+    # A teardown runs whatever became of the build, and leaves the verdict on the run to it.
+    reported = task(reporting.report_quality)().as_teardown()
     chain(
         task(building.audit_raw)(begun),
         task(building.stage_two)(begun),
@@ -45,6 +48,7 @@ def build_analytics() -> None:
         task(building.publish)(begun),
         # Weeks fall due by time passing: also when there was nothing to build.
         task(building.seal, trigger_rule="none_failed")(begun),
+        reported,
     )
 
 

@@ -7,22 +7,17 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
-from psycopg import sql
 
 from lyceum.analytics import build
-from lyceum.database import ConnectionTarget, connect, ensure_databases
 from lyceum.organizations import add_organization, landing_folder
 from lyceum.simulator import OrganizationPlan, SimulationPlan, simulate
-from lyceum.supervisor import AirflowServices
-from warehouse import SharedServer, Warehouse
+from warehouse import Warehouse
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -30,25 +25,6 @@ CLOCK = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=5)
 PLAN = OrganizationPlan("harbor-college", "Harbor College", "America/New_York", learners=12, courses=2)
 
 Run = Callable[..., list[dict[str, Any]]]
-
-
-@pytest.fixture(scope="module")
-def airflow(
-    shared_server: SharedServer, template: ConnectionTarget, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[Warehouse, dict[str, str]]]:
-    """A warehouse and the environment of its Airflow, whose metadata database is migrated; nothing runs."""
-    home = tmp_path_factory.mktemp("lyceum") / "home"
-    with shared_server.database(home, template) as lent:
-        metadata = f"airflow_{uuid4().hex[:12]}"
-        warehouse = replace(lent, settings=replace(lent.settings, airflow_database=metadata))
-        ensure_databases(warehouse.target, [metadata])
-        try:
-            services = AirflowServices(warehouse.settings)
-            services.prepare(warehouse.target)
-            yield warehouse, services.environment(warehouse.target)
-        finally:
-            with connect(warehouse.target.with_database("postgres"), autocommit=True) as connection:
-                connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(metadata)))
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +61,7 @@ def outcomes(airflow: tuple[Warehouse, dict[str, str]]) -> dict[str, Any]:
         "loaded": {"dag_id": "load_history", "run_after": later(4), "conf": {**params, "as_of": later(0)}},
         "misnamed": {"dag_id": "load_history", "run_after": later(5), "conf": {**params, "organization": "nobody"}},
         "unclear": {"dag_id": "load_history", "run_after": later(6), "conf": {**params, "path": "/does/not/exist"}},
+        "published": {"dag_id": "publish_documentation", "run_after": later(7)},
     }
     program = Path(__file__).with_name("dag_runs.py")
     said = subprocess.run(
@@ -125,7 +102,7 @@ def test_what_was_collected_is_published_step_by_step(
     built = outcomes["built"]
 
     assert built["state"] == "success"
-    assert states(built) == dict.fromkeys(build.STEPS, "success")
+    assert states(built) == dict.fromkeys((*build.STEPS, "report_quality"), "success")
     assert built["returned"]["begin"]["events"] == outcomes["collected"]["returned"]["collect_source"]["events"]
     assert built["returned"]["begin"]["as_of"] == (CLOCK + timedelta(minutes=1)).isoformat()
     with airflow[0].connect() as connection:
@@ -150,7 +127,30 @@ def test_running_again_without_anything_new_skips_the_work_and_seals(outcomes: d
     assert outcomes["collected again"]["returned"]["collect_source"]["records"] == 0
     again = outcomes["built again"]
     assert again["state"] == "success"
-    assert states(again) == {**dict.fromkeys(build.STEPS, "skipped"), "begin": "success", "seal": "success"}
+    assert states(again) == {
+        **dict.fromkeys(build.STEPS, "skipped"),
+        "begin": "success",
+        "seal": "success",
+        "report_quality": "success",
+    }
+
+
+def test_every_build_leaves_its_quality_report_and_the_nightly_run_its_documentation(
+    outcomes: dict[str, Any], airflow: tuple[Warehouse, dict[str, str]]
+) -> None:
+    published = outcomes["published"]
+    tasks = ("publish_dbt_docs", "publish_quality_report", "check_published_tables")
+    reports = airflow[0].settings.reports
+
+    assert published["state"] == "success"
+    assert states(published) == dict.fromkeys(tasks, "success")
+    assert published["returned"]["check_published_tables"] > 15
+    build_id = outcomes["built"]["returned"]["begin"]["build_id"]
+    page = (reports / "quality" / f"build-{build_id}.html").read_text()
+    assert outcomes["built"]["returned"]["report_quality"] == {"build_id": build_id, "verdict": "published"}
+    assert f"Build {build_id}: published" in page
+    assert "aggregated_analytics" in (reports / "documentation" / "index.html").read_text()
+    assert f"{CLOCK + timedelta(minutes=7):%Y-%m-%d %H:%M} UTC" in (reports / "quality" / "latest.html").read_text()
 
 
 def test_history_is_loaded_as_of_the_given_clock(

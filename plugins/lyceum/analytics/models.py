@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -22,10 +23,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_MANIFESTS: dict[Path, Manifest] = {}
-
-Flags = Callable[[Path, Path], list[str]]
-"""Returns dbt's flags for a project and the folder that its artifacts go to."""
+_MANIFESTS: dict[tuple[Path, str], Manifest] = {}
 
 Layer = Literal["stage_two", "stage_three"]
 """A layer of candidates: one folder of `dbt_project/models/`."""
@@ -33,6 +31,24 @@ Layer = Literal["stage_two", "stage_three"]
 
 ViewName = Literal["mv_learner_analytics_summary", "mv_organization_metrics"]
 """A materialized view, and the model of its candidate."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectTarget:
+    """A target of the dbt project: what dbt's relations are there, and where its artifacts go.
+
+    `tables` maps models to tables other than their candidates. Where `is_read_only`, the server refuses every write, and
+    dbt writes its artifacts down.
+    """
+
+    name: str
+    folder: str
+    tables: tuple[tuple[str, str], ...] = ()
+    is_read_only: bool = False
+
+
+CANDIDATES = ProjectTarget("build", "target")
+"""Builds and reads the candidates in the schema `build`."""
 
 
 class ModelError(LyceumError):
@@ -82,7 +98,7 @@ def run_models(target: ConnectionTarget, settings: Settings, layer: Layer | View
 def parsed_project(target: ConnectionTarget, settings: Settings) -> Manifest:
     """Return dbt's manifest of the project."""
     with _environment(target.environment(application_name="lyceum-dbt")):
-        return _manifest(settings.dbt_project, settings.dbt)
+        return _manifest(settings, CANDIDATES)
 
 
 def _fingerprint(project: Path) -> str:
@@ -96,7 +112,12 @@ def _fingerprint(project: Path) -> str:
     return digest.hexdigest()
 
 
-def invoke(target: ConnectionTarget, settings: Settings, arguments: list[str], flags: Flags | None = None) -> ModelRun:
+def invoke(
+    target: ConnectionTarget,
+    settings: Settings,
+    arguments: list[str],
+    project_target: ProjectTarget = CANDIDATES,
+) -> ModelRun:
     """Run one dbt command on the warehouse, in this process; return its nodes and seconds.
 
     Raises `ModelError` with the first failing node and what the database said.
@@ -104,9 +125,12 @@ def invoke(target: ConnectionTarget, settings: Settings, arguments: list[str], f
     from dbt.cli.main import dbtRunner
 
     settings.dbt.mkdir(parents=True, exist_ok=True)
-    with _environment(target.environment(application_name="lyceum-dbt")):
-        runner = dbtRunner(manifest=_manifest(settings.dbt_project, settings.dbt))
-        result = runner.invoke([*arguments, *(flags or _flags)(settings.dbt_project, settings.dbt)])
+    variables = dict(target.environment(application_name="lyceum-dbt"))
+    if project_target.is_read_only:
+        variables["PGOPTIONS"] = f"{variables.get('PGOPTIONS', '')} -c default_transaction_read_only=on".strip()
+    with _environment(variables):
+        runner = dbtRunner(manifest=_manifest(settings, project_target))
+        result = runner.invoke([*arguments, *_flags(settings, project_target)])
     if result.exception is not None:
         raise ModelError(
             f"dbt could not run '{' '.join(arguments)}': {result.exception}. "
@@ -115,11 +139,15 @@ def invoke(target: ConnectionTarget, settings: Settings, arguments: list[str], f
     nodes = list(getattr(result.result, "results", ()))
     for node in nodes:
         if node.status in ("error", "fail", "runtime error"):
+            declared = getattr(node, "node", None)
+            what = (
+                f"{declared.resource_type} {declared.name}" if declared is not None else f"operation {node.unique_id}"
+            )
             raise ModelError(
-                f"The {node.node.resource_type} {node.node.name} failed: {str(node.message).strip()}. Nothing was published. "
+                f"The {what} failed: {str(node.message).strip()}. Nothing was published. "
                 "Correct the cause and build again; the pending hours wait."
             )
-    seconds = tuple((node.node.name, float(node.execution_time)) for node in nodes)
+    seconds = tuple((node.node.name, float(node.execution_time)) for node in nodes if hasattr(node, "node"))
     _log.info(
         "models built",
         extra={"layer": arguments[-1], "models": len(nodes), "seconds": round(sum(s for _, s in seconds), 3)},
@@ -127,44 +155,41 @@ def invoke(target: ConnectionTarget, settings: Settings, arguments: list[str], f
     return ModelRun(seconds)
 
 
-def documentation_flags(project: Path, target_folder: Path) -> list[str]:
-    """Return the flags for commands whose artifacts are wanted: they go to a folder of their own."""
-    kept = [flag for flag in _flags(project, target_folder / "docs") if flag != "--no-write-json"]
-    kept[kept.index("--target-path") + 1] = str(target_folder / "docs")
-    return kept
-
-
-def _flags(project: Path, target_folder: Path) -> list[str]:
-    return [
-        "--project-dir", str(project),
-        "--profiles-dir", str(project),
-        "--target-path", str(target_folder / "target"),
-        "--log-path", str(target_folder / "logs"),
+def _flags(settings: Settings, project_target: ProjectTarget) -> list[str]:
+    flags = [
+        "--project-dir", str(settings.dbt_project),
+        "--profiles-dir", str(settings.dbt_project),
+        "--target", project_target.name,
+        "--target-path", str(settings.dbt / project_target.folder),
+        "--log-path", str(settings.dbt / "logs"),
         "--log-level", "none",
         "--log-level-file", "warn",
         "--no-use-colors",
         "--no-version-check",
         "--no-send-anonymous-usage-stats",
-        "--no-write-json",
     ]  # fmt: skip
+    if project_target.tables:
+        flags += ["--vars", json.dumps({"published_tables": dict(project_target.tables)})]
+    return flags if project_target.is_read_only else [*flags, "--no-write-json"]
 
 
-def _manifest(project: Path, target_folder: Path) -> Manifest:
+def _manifest(settings: Settings, project_target: ProjectTarget) -> Manifest:
     """Return the parsed project, bound to the database that the environment names.
 
     It is parsed once a process, and between processes only where files have changed: parsing costs more than most builds.
     """
     from dbt.cli.main import dbtRunner
 
-    if project not in _MANIFESTS:
-        result = dbtRunner().invoke(["parse", *_flags(project, target_folder)])
+    key = (settings.dbt_project, project_target.name)
+    if key not in _MANIFESTS:
+        result = dbtRunner().invoke(["parse", *_flags(settings, project_target)])
         if not result.success:
             raise ModelError(
                 f"The dbt project does not parse: {result.exception}. Expected the project of the checkout, unchanged."
             )
-        _MANIFESTS[project] = result.result  # type: ignore[assignment]
+        _MANIFESTS[key] = result.result  # type: ignore[assignment]
     # An invocation leaves its marks on the manifest (compiled SQL, injected CTEs), so each gets a copy.
-    manifest: Manifest = _MANIFESTS[project].deepcopy()  # type: ignore[no-untyped-call]
+    manifest: Manifest = _MANIFESTS[key].deepcopy()  # type: ignore[no-untyped-call]
     _bind(manifest, os.environ["PGDATABASE"])
     return manifest
 

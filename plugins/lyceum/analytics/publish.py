@@ -190,6 +190,11 @@ _TABLES = (
 )
 
 
+def published_tables() -> tuple[tuple[str, str], ...]:
+    """Return every model whose candidates are published, with the table that they are published to."""
+    return tuple((table.candidate.removeprefix("build."), table.name) for table in _TABLES)
+
+
 def publish(connection: Connection, build_id: int) -> Publication:
     """Replace the touched keys in stage two and stage three, clear the pending hours and move the data versions.
 

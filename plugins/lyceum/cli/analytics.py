@@ -110,9 +110,9 @@ def validate(invocation: Invocation, as_of: datetime | None, build_id: int | Non
 @pass_invocation
 def docs(invocation: Invocation) -> None:
     """Write dbt's documentation of every model and column, with lineage, as one page that works offline."""
-    from lyceum.analytics.documentation import generate_documentation
+    from lyceum.analytics.documentation import publish_documentation
 
-    page = generate_documentation(invocation.target, invocation.settings)
+    page = publish_documentation(invocation.target, invocation.settings)
     invocation.result({"page": str(page)}, lambda console: console.print(str(page), markup=False, soft_wrap=True))
 
 

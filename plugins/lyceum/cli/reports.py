@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from lyceum.cli.instants import as_of_option
 from lyceum.cli.invocation import Invocation, json_option, pass_invocation
 
 if TYPE_CHECKING:
@@ -27,16 +29,18 @@ def report() -> None:
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write the page here and nowhere else. Default: the folder of the reports, where it is kept for 90 days.",
 )
+@as_of_option()
 @json_option
 @pass_invocation
-def quality(invocation: Invocation, build_id: int | None, output: Path | None) -> None:
+def quality(invocation: Invocation, build_id: int | None, output: Path | None, as_of: datetime | None) -> None:
     """Write the data-quality report: expectations, reconciliation, freshness, volumes, quarantine, and what blocked a build.
 
-    Every build writes it at its end; this writes it again.
+    Every build writes it at its end; this writes it again. With --as-of it tells what waits at a later clock than the build's:
+    then a build's own page stays as it was.
     """
     from lyceum.reporting.quality import write_quality_report
 
-    written = write_quality_report(invocation.target, invocation.settings, build_id, output)
+    written = write_quality_report(invocation.target, invocation.settings, build_id, as_of=as_of, output=output)
 
     def show(console: Console) -> None:
         console.print(str(written.page), markup=False, soft_wrap=True)

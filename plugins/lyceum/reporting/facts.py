@@ -186,10 +186,12 @@ class QualityFacts:
     """Everything one data-quality page tells.
 
     `build` is the reported build, `audited` the one whose audits are shown: the same, or the last with work where the
-    reported build found nothing to do. `history` is in order of time and ends with `audited`. `later_builds` tells how many
-    builds began after the reported one: freshness is told as it is now.
+    reported build found nothing to do. `history` is in order of time and ends with `audited`. `as_of` is the clock of the
+    report: that of the build, or a later one at which somebody looks. `later_builds` tells how many builds began after the
+    reported one: freshness is told as it is now.
     """
 
+    as_of: datetime
     build: Build
     audited: Build | None
     expectations: tuple[ExpectationResult, ...]
@@ -199,11 +201,6 @@ class QualityFacts:
     refusals: tuple[Refusals, ...]
     freshness: tuple[Freshness, ...]
     later_builds: int
-
-    @property
-    def as_of(self) -> datetime:
-        """The clock of the report."""
-        return self.build.as_of
 
     @cached_property
     def failures(self) -> tuple[ExpectationResult, ...]:
@@ -259,31 +256,41 @@ class QualityFacts:
         return f"The step {judged.step} ended with an error. The last published version stays up."
 
 
-def gather(connection: Connection, settings: Settings, build_id: int | None = None) -> QualityFacts:
+class NothingBuiltError(ConfigurationError):
+    """There is nothing to report yet."""
+
+
+def gather(
+    connection: Connection, settings: Settings, build_id: int | None = None, as_of: datetime | None = None
+) -> QualityFacts:
     """Read everything about a build, or about the latest, in one read-only snapshot; `connection` is in no transaction.
 
-    Raises `ConfigurationError` when there is no such build.
+    `as_of` is the clock of the report, by default that of the build. Raises `ConfigurationError` when there is no such build.
     """
     with connection.transaction():
         connection.execute("set transaction isolation level repeatable read, read only")
-        return read_facts(connection, settings, build_id)
+        return read_facts(connection, settings, build_id, as_of)
 
 
-def read_facts(connection: Connection, settings: Settings, build_id: int | None = None) -> QualityFacts:
+def read_facts(
+    connection: Connection, settings: Settings, build_id: int | None = None, as_of: datetime | None = None
+) -> QualityFacts:
     """Do what `gather` does in the caller's transaction."""
     build = _build(connection, build_id)
+    clock = as_of or build.as_of
     audited = build if build.has_work else _last_with_work(connection, build)
     slugs: dict[int, str] = dict(connection.execute("select organization_id, slug from core.organizations").fetchall())
     history = _history(connection, build)
     return QualityFacts(
+        as_of=clock,
         build=build,
         audited=audited,
         expectations=_expectations(connection, settings, audited, slugs, history) if audited else (),
         checks=_checks(connection, settings, audited, slugs) if audited else (),
         history=history,
-        volumes=_volumes(connection, build.as_of),
-        refusals=_refusals(connection, build.as_of),
-        freshness=_freshness(connection, build.as_of),
+        volumes=_volumes(connection, clock),
+        refusals=_refusals(connection, clock),
+        freshness=_freshness(connection, clock),
         later_builds=_number(
             connection, "select count(*) from ops.builds where build_id > %(build)s", {"build": build.build_id}
         ),
@@ -319,7 +326,7 @@ def _build(connection: Connection, build_id: int | None) -> Build:
     ).fetchone()
     if row is None:
         if build_id is None:
-            raise ConfigurationError("Nothing was ever built here, so there is nothing to report. Run 'lyceum build'.")
+            raise NothingBuiltError("Nothing was ever built here, so there is nothing to report. Run 'lyceum build'.")
         raise ConfigurationError(
             f"There is no build {build_id}. Leave --build out for the latest, or look at 'lyceum status' for its number."
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,15 +11,13 @@ from pathlib import Path
 from lyceum.database import Connection, ConnectionTarget, connect
 from lyceum.reporting.facts import QualityFacts, Verdict, gather
 from lyceum.reporting.page import KeptPage, render_index, render_report
+from lyceum.reporting.shelf import INDEX, LATEST, place, quality_folder
 from lyceum.settings import Settings
 
 _log = logging.getLogger(__name__)
 
 KEPT_DAYS = 90
 """How long a page is kept, from the clock of its build to the clock of the newest report."""
-
-LATEST = "latest.html"
-INDEX = "index.html"
 
 _TURN = "select pg_advisory_xact_lock(hashtextextended('lyceum.quality_pages', 0))"
 
@@ -37,41 +34,40 @@ class WrittenReport:
     removed: int
 
 
-def quality_folder(settings: Settings) -> Path:
-    """Return the folder of the data-quality pages."""
-    return settings.reports / "quality"
-
-
 def write_quality_report(
-    target: ConnectionTarget, settings: Settings, build_id: int | None = None, output: Path | None = None
+    target: ConnectionTarget,
+    settings: Settings,
+    build_id: int | None = None,
+    *,
+    as_of: datetime | None = None,
+    output: Path | None = None,
 ) -> WrittenReport:
-    """Write the page of a build, or of the latest.
+    """Write the page of a build, or of the latest, as of its clock or of a later one.
 
     With `output` it is written there and nothing else is touched. Otherwise it goes to the folder of the reports: a build
-    that had work gets a page of its own, the latest build is `latest.html` too, pages older than 90 days go, and the index
-    is written anew. Writing the same report again replaces it. Pages appear whole or not at all.
+    that had work gets a page of its own as of its own clock, the latest build is `latest.html` too, pages older than 90 days
+    go, and the index is written anew. Writing the same report again replaces it. Pages appear whole or not at all.
 
-    Raises `ConfigurationError` when there is no such build.
+    Raises `ConfigurationError` when there is no such build, `NothingBuiltError` when there is none at all.
     """
     with connect(target) as connection:
-        facts = gather(connection, settings, build_id)
+        facts = gather(connection, settings, build_id, as_of)
         content = render_report(facts).encode()
         if output is not None:
-            _place(output, content)
+            place(output, content)
             return _written(facts, output, content, 0)
         folder = quality_folder(settings)
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with connection.transaction():
             connection.execute(_TURN)
             page = folder / LATEST
-            if facts.build.has_work:
+            if facts.build.has_work and as_of is None:
                 page = folder / f"build-{facts.build.build_id}.html"
-                _place(page, content)
+                place(page, content)
                 _remember(connection, facts, page.relative_to(settings.reports).as_posix(), content)
             if not facts.later_builds:
-                _place(folder / LATEST, content)
+                place(folder / LATEST, content)
             removed = _remove_old(connection, settings, facts.as_of)
-            _place(folder / INDEX, render_index(_kept(connection), facts.as_of, KEPT_DAYS).encode())
+            place(folder / INDEX, render_index(_kept(connection), facts.as_of, KEPT_DAYS).encode())
     _log.info(
         "data-quality report written",
         extra={"build": facts.build.build_id, "verdict": facts.verdict, "bytes": len(content), "removed": removed},
@@ -81,16 +77,6 @@ def write_quality_report(
 
 def _written(facts: QualityFacts, page: Path, content: bytes, removed: int) -> WrittenReport:
     return WrittenReport(facts.build.build_id, page, facts.verdict, facts.headline, len(content), removed)
-
-
-def _place(path: Path, content: bytes) -> None:
-    """Put a file in place in one step: a reader sees the old one or the new one, also after a crash."""
-    beside = path.with_name(f".{path.name}.part")
-    with beside.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
 
 
 def _remember(connection: Connection, facts: QualityFacts, uri: str, content: bytes) -> None:

@@ -20,7 +20,8 @@ from lyceum.errors import AuditError, ConfigurationError
 from lyceum.organizations import add_organization
 from lyceum.reporting.facts import gather, read_facts
 from lyceum.reporting.page import render_report
-from lyceum.reporting.quality import KEPT_DAYS, quality_folder, write_quality_report
+from lyceum.reporting.quality import KEPT_DAYS, write_quality_report
+from lyceum.reporting.shelf import quality_folder
 from lyceum.simulator import Delivery, Irregularities, SimulationPlan, sample_organizations, simulate, write_delivery
 from warehouse import SharedServer, Warehouse
 
@@ -346,6 +347,18 @@ def test_pages_go_ninety_days_after_their_build(warehouse: Warehouse) -> None:
     assert removed == [0, 0, 1]
     assert {name for name in names if name.startswith("build-")} == {"build-2.html", "build-3.html"}
     assert "build-1.html" not in (quality_folder(warehouse.settings) / "index.html").read_text()
+
+
+def test_a_later_look_tells_what_waits_since_and_leaves_the_page_of_the_build(story: Story, tmp_path: Path) -> None:
+    settings = replace(story.warehouse.settings, home=tmp_path)
+    built = write_quality_report(story.warehouse.target, settings)
+    before = built.page.read_bytes()
+    looked = write_quality_report(story.warehouse.target, settings, as_of=story.last_clock + timedelta(days=5))
+    assert looked.page == quality_folder(settings) / "latest.html"
+    assert built.page.read_bytes() == before
+    assert "waiting for a build" in Page(before.decode()).text
+    assert "behind" not in Page(before.decode()).text.partition("Days behind")[2]
+    assert "due 2026-11-15" in Page(looked.page.read_text()).text
 
 
 def test_a_build_that_found_nothing_to_do_is_the_latest_and_keeps_no_page(warehouse: Warehouse) -> None:

@@ -113,6 +113,11 @@ class AirflowApi:
         """Return the DAGs that Airflow has read and that exist in the dags folder now."""
         return {dag["dag_id"] for dag in self._get("/dags", limit=100)["dags"] if not dag.get("is_stale")}
 
+    def paused_dag_ids(self) -> set[str]:
+        """Return the DAGs that exist in the dags folder now and whose schedules are off."""
+        dags = self._get("/dags", limit=100, paused="true")["dags"]
+        return {dag["dag_id"] for dag in dags if not dag.get("is_stale")}
+
     def import_errors(self) -> dict[str, str]:
         """Return the files that Airflow could not read, with what it said."""
         errors = self._get("/importErrors", limit=100)["import_errors"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,9 +24,12 @@ _GONE = (400, 404, 410)
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One answer: its statements as they came, and what the store says about itself. `more` is the next page's address."""
+    """One answer: its statements as they came, and what the store says about itself. `more` is the next page's address, `digest`
+    that of the whole answer.
+    """
 
     statements: tuple[msgspec.Raw, ...]
+    digest: bytes
     more: str | None
     consistent_through: datetime | None
     server_time: datetime | None
@@ -81,20 +85,22 @@ class StatementStore:
         if query.since is not None:
             parameters["since"] = instant_text(query.since)
         page = self._first(parameters)
-        followed: set[str] = set()
+        followed: set[tuple[str, bytes]] = set()
         empty = 0
         while True:
             yield page
             if page.more is None:
                 return
+            address, page = page.more, self._next(page.more)
             empty = 0 if page.statements else empty + 1
-            if page.more in followed or empty > _MOST_EMPTY_PAGES:
+            # The same address alone says little: a store may keep for itself how far it is.
+            if (address, page.digest) in followed or empty > _MOST_EMPTY_PAGES:
                 raise InputError(
-                    f"{self._transport.label} sends pages without end: the same next page twice, or {_MOST_EMPTY_PAGES} empty ones. "
+                    f"{self._transport.label} sends pages without end: the same page twice, or more than {_MOST_EMPTY_PAGES} empty ones. "
                     "This is a defect of the store; collect an export of it as a file."
                 )
-            followed.add(page.more)
-            page = self._next(page.more)
+            if page.statements:
+                followed.add((address, page.digest))
 
     def _first(self, parameters: dict[str, str]) -> Page:
         status = 0
@@ -146,6 +152,7 @@ class StatementStore:
             ) from None
         return Page(
             tuple(result.statements),
+            hashlib.blake2b(answer.body, digest_size=16).digest(),
             next_address(result.more, address, self._options.endpoint, self._transport.label) if result.more else None,
             _instant(answer.headers.get("X-Experience-API-Consistent-Through")),
             answer.server_time,

@@ -11,7 +11,7 @@ from itertools import count
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, note, settings
+from hypothesis import HealthCheck, Phase, example, given, note, settings
 from hypothesis import strategies as st
 
 from lyceum import organizations
@@ -32,6 +32,16 @@ QUICK = settings(
     suppress_health_check=list(HealthCheck),
 )
 EXHAUSTIVE = settings(QUICK, max_examples=400, derandomize=False, phases=list(Phase))
+SLOW = {
+    "order": "none",
+    "filters_by": "stored",
+    "most_per_page": 2,
+    "tells_consistency": True,
+    "tells_time": True,
+    "seed": 1,
+}
+"""A store whose statements can be seen late."""
+NARROW = {"page_size": 10, "overlap_seconds": 1, "settle_seconds": 60}
 _names = count()
 
 
@@ -172,6 +182,8 @@ def hold(lent: Warehouse, how: settings, most_steps: int) -> None:
     """Let stores, options and steps be drawn."""
 
     @how
+    @example(made=SLOW, options=NARROW, steps=[Step(0, (10, 20, 30, 40, 50), 40, 900, (), None)])
+    @example(made=SLOW | {"tells_consistency": False}, options=NARROW, steps=[Step(0, (10, 20, 30), 40, 900, (), None)])
     @given(made=STORES, options=OPTIONS, steps=st.lists(STEPS, min_size=1, max_size=most_steps))
     def lives(made: dict[str, Any], options: dict[str, Any], steps: list[Step]) -> None:
         live(lent, made, options, steps)

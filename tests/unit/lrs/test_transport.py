@@ -230,12 +230,25 @@ def test_a_store_behind_a_proxy_that_ends_tls_is_followed_under_its_own_address(
     assert followed == "https://lrs.example.edu/xapi/statements?page=2"
 
 
-def test_pages_without_end_are_left(door: Door) -> None:
-    door.always = lambda asked, opened: Reply.of({"statements": [{"id": "1"}], "more": "/xAPI/statements?page=same"})
+@pytest.mark.parametrize(("found", "asked"), [([{"id": "1"}], 3), ([], 102)])
+def test_pages_without_end_are_left(door: Door, found: list[object], asked: int) -> None:
+    door.always = lambda _, opened: Reply.of({"statements": found, "more": "/xAPI/statements?page=same"})
     with reaching(door) as store, pytest.raises(InputError, match="pages without end"):
         pages(store)
 
-    assert len(door.asked) == 2
+    assert len(door.asked) == asked
+
+
+def test_a_store_may_remember_itself_how_far_it_is(door: Door) -> None:
+    left = iter(
+        [
+            *({"statements": [{"id": str(number)}], "more": "/xAPI/statements/more"} for number in range(3)),
+            {"statements": []},
+        ]
+    )
+    door.always = lambda _, opened: Reply.of(next(left))
+    with reaching(door) as store:
+        assert len(statements(pages(store))) == 3
 
 
 def test_a_next_page_that_has_expired_is_left_to_the_next_pull(door: Door) -> None:

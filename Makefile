@@ -16,7 +16,7 @@ CHECKED_PYTHON := $(wildcard plugins dags tests bench docker)
 SHELL := /bin/sh
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-exhaustive check format format-check lint types bench-collect lock clean
+.PHONY: help setup run test test-exhaustive check format format-check lint types docs bench-collect lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -81,6 +81,9 @@ lint: $(INSTALLED) ## ruff and sqlfluff
 
 types: $(INSTALLED) ## mypy --strict on the library
 	@$(VENV)/bin/mypy
+
+docs: $(INSTALLED) ## write docs/dags.md from the DAGs
+	@$(VENV)/bin/python -m lyceum.orchestration.dag_index
 
 bench-collect: $(INSTALLED) ## measure collecting
 	@$(VENV)/bin/python bench/collect.py $(ARGS)

@@ -6,7 +6,7 @@ data-quality report. Also asks the published tables, once a day, every question 
 **Inputs.** The dbt project, the catalogue of the published tables, the audits in `ops`, the published rows.
 
 **Outputs.** `LYCEUM_HOME/reports/documentation/index.html` and `LYCEUM_HOME/reports/quality/latest.html`, each one
-self-contained page. The database is only read, in read-only transactions; every page appears whole or not at all.
+self-contained page that appears whole or not at all. The published tables are only read, in read-only transactions.
 
 **Re-running** is safe at any time, single tasks too: a page is written anew as of the run's clock, the time it was scheduled
 or triggered for. A failed `check_published_tables` names the question; its file in `dbt_project/tests` says how to resolve it.

@@ -92,7 +92,7 @@ def test_every_variable_of_lyceum_is_one_that_the_settings_read() -> None:
     exported = set(re.findall(r"export (LYCEUM_\w+)=", (DOCKER / "start").read_text()))
 
     assert used == {"LYCEUM_HOME", "LYCEUM_WAREHOUSE_DATABASE", "LYCEUM_AIRFLOW_DATABASE"}
-    assert exported == {"LYCEUM_DATABASE_URL"}
+    assert exported == {"LYCEUM_DATABASE_URL", "LYCEUM_ALERT_URL"}
     assert used | exported <= asked.names
 
 

@@ -45,7 +45,9 @@ def test_every_secret_is_made_once_in_a_folder_that_is_closed_to_others(secrets:
     assert set(made) == set(compose()["secrets"])
     assert len(set(made.values())) == len(made)
     assert stat.S_IMODE(secrets.stat().st_mode) == 0o700
-    assert {stat.S_IMODE(file.stat().st_mode) for file in secrets.iterdir()} == {0o444}
+    modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in secrets.iterdir()}
+    assert modes == {**dict.fromkeys(made, 0o444), "alert_url": 0o644}
+    assert [name for name, content in made.items() if not content] == ["alert_url"]
     assert re.fullmatch("[0-9a-f]{48}", made["database_password"])
     assert re.fullmatch("[0-9a-f]{128}", made["airflow_jwt_secret"])
     Fernet(made["airflow_fernet_key"])
@@ -56,12 +58,15 @@ def test_every_secret_is_made_once_in_a_folder_that_is_closed_to_others(secrets:
 def test_commands_get_the_address_with_the_password_of_the_secret(secrets: Path) -> None:
     variables = {**os.environ, "SECRETS_FOLDER": str(secrets), "DATABASE_ADDRESS": "pgbouncer:6432"}
     password = (secrets / "database_password").read_text()
-    program = "import os; print(os.environ['LYCEUM_DATABASE_URL'])"
+    program = "import os; print(os.environ['LYCEUM_DATABASE_URL'], os.environ.get('LYCEUM_ALERT_URL'))"
 
     def output(*command: str) -> str:
         return subprocess.run(command, env=variables, check=True, capture_output=True, text=True).stdout.strip()
 
-    url = output("sh", str(DOCKER / "start"), sys.executable, "-c", program)
+    url, alert_url = output("sh", str(DOCKER / "start"), sys.executable, "-c", program).split()
+    (secrets / "alert_url").write_text("https://chat.example/hook\n")
+    assert alert_url == "None"
+    assert output("sh", str(DOCKER / "start"), sys.executable, "-c", program) == f"{url} https://chat.example/hook"
     assert url == f"postgresql://lyceum:{password}@pgbouncer:6432/lyceum"
     settings = Settings.from_environment({"LYCEUM_DATABASE_URL": url}, Path())
     assert settings.warehouse_database == "lyceum"

@@ -150,8 +150,7 @@ select
         or candidates.current_streak_days > candidates.longest_streak_days
         or candidates.longest_streak_days > candidates.lifetime_active_days
         or (candidates.longest_streak_days = 0) <> (candidates.lifetime_active_days = 0)
-        or (candidates.current_streak_days = 0)
-        <> coalesce(candidates.last_active_on < organizations.window_ends_on, true)
+        or (candidates.current_streak_days = 0) = (candidates.last_active_on = organizations.window_ends_on)
     ) as has_an_impossible_streak,
     (
         candidates.last_active_on > organizations.window_ends_on

@@ -19,6 +19,7 @@ from lyceum.local_calendar import LocalCalendar, ZonePeriod
 from lyceum.settings import Settings
 
 __all__ = [
+    "DEFAULT_ROSTER_SOURCE",
     "DEFAULT_SOURCE",
     "Channel",
     "Format",
@@ -42,6 +43,7 @@ FORMATS: tuple[Format, ...] = ("xapi", "oulad", "oneroster")
 ROSTER_FORMAT: Format = "oneroster"
 Channel: TypeAlias = Literal["files", "lrs"]
 DEFAULT_SOURCE = "xapi"
+DEFAULT_ROSTER_SOURCE = "roster"
 
 # The first zone of an organization holds for all its history; a date that every client can read stands for "always".
 _ALWAYS = datetime(1970, 1, 1, tzinfo=UTC)
@@ -73,7 +75,7 @@ class Source:
 
 
 def add_organization(connection: Connection, slug: str, name: str, time_zone: str, as_of: datetime) -> Organization:
-    """Add an organization with its time zone, its course for unassigned events and an xAPI source named `xapi`; commit.
+    """Add an organization with its time zone, its course for unassigned events, and the sources `xapi` and `roster`; commit.
 
     Raises `ConfigurationError` for a slug that is malformed or taken and for an unknown time zone.
     """
@@ -105,8 +107,16 @@ def add_organization(connection: Connection, slug: str, name: str, time_zone: st
             [organization_id, as_of],
         )
         connection.execute(
-            "insert into core.sources (organization_id, name, format, created_at) values (%s, %s, 'xapi', %s)",
-            [organization_id, DEFAULT_SOURCE, as_of],
+            """
+            insert into core.sources (organization_id, name, format, created_at)
+            values (%(organization_id)s, %(events)s, 'xapi', %(as_of)s), (%(organization_id)s, %(roster)s, 'oneroster', %(as_of)s)
+            """,
+            {
+                "organization_id": organization_id,
+                "events": DEFAULT_SOURCE,
+                "roster": DEFAULT_ROSTER_SOURCE,
+                "as_of": as_of,
+            },
         )
     connection.commit()
     return Organization(organization_id, slug, name, time_zone)

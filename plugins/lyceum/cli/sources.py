@@ -40,7 +40,13 @@ def source() -> None:
 @click.option(
     "--organization", required=True, metavar="SLUG", help="Whose events these are. The payload never decides that."
 )
-@click.option("--channel", type=click.Choice(["files", "lrs"]), default="files", show_default=True)
+@click.option(
+    "--channel",
+    type=click.Choice(["files", "lrs"]),
+    default="files",
+    show_default=True,
+    help="How it delivers: files that land in its folder, or a store that is pulled.",
+)
 @click.option(
     "--format", "format_", default="xapi", show_default=True, help="What is delivered; a store delivers xapi."
 )

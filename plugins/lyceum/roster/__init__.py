@@ -2,12 +2,11 @@
 
 from lyceum.roster.application import apply_roster
 from lyceum.roster.landing import sync_source
-from lyceum.roster.options import DEFAULT_SOURCE, AccountRule, MboxRule, RosterOptions, configure_source, read_options
+from lyceum.roster.options import AccountRule, MboxRule, RosterOptions, configure_source, read_options
 from lyceum.roster.rekeying import rekey_merged_users
 from lyceum.roster.reports import RosterReport, UnmatchedActor, unmatched_actors
 
 __all__ = [
-    "DEFAULT_SOURCE",
     "AccountRule",
     "MboxRule",
     "RosterOptions",

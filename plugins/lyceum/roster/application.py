@@ -13,11 +13,11 @@ from lyceum.database import Connection, ConnectionTarget, connect
 from lyceum.errors import ConfigurationError
 from lyceum.identity import organization_hasher
 from lyceum.local_calendar import LocalCalendar, week_of
-from lyceum.organizations import Source, ensure_source, find_organization, load_calendar
+from lyceum.organizations import DEFAULT_ROSTER_SOURCE, Source, ensure_source, find_organization, load_calendar
 from lyceum.roster.classes import resolve_classes
 from lyceum.roster.enrollments import apply_enrollments
 from lyceum.roster.loading import Pseudonyms, load
-from lyceum.roster.options import DEFAULT_SOURCE, load_options
+from lyceum.roster.options import load_options
 from lyceum.roster.people import resolve_people
 from lyceum.roster.reports import RosterReport
 from lyceum.settings import Settings
@@ -32,7 +32,7 @@ def apply_roster(
     settings: Settings,
     organization: str,
     path: Path,
-    source_name: str = DEFAULT_SOURCE,
+    source_name: str = DEFAULT_ROSTER_SOURCE,
     as_of: datetime | None = None,
     run_id: str = "roster",
 ) -> RosterReport:

@@ -13,8 +13,6 @@ from lyceum.database import Connection
 from lyceum.errors import ConfigurationError
 from lyceum.organizations import Source
 
-DEFAULT_SOURCE = "roster"
-
 _FIELDS = ("sourced_id", "class_code", "course_sourced_id")
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _USER_ID = "user_id:"
@@ -49,12 +47,12 @@ class RosterOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `identity_rules` tell which activity identities are a person's; without any, e-mail addresses count as `mbox`.
     `activity_templates` are activity IRIs with {sourced_id}, {class_code} or {course_sourced_id} of a class in them;
-    `activity_metadata` names a `metadata.` column of classes.csv that holds an activity IRI.
+    `activity_metadata` names the column of classes.csv that holds a class's activity IRI, where the export has one.
     """
 
     identity_rules: tuple[MboxRule | AccountRule, ...] = (MboxRule(),)
     activity_templates: tuple[str, ...] = ()
-    activity_metadata: str | None = None
+    activity_metadata: str | None = "metadata.xapiActivity"
 
     def __post_init__(self) -> None:
         for template in self.activity_templates:

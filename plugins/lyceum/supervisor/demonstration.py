@@ -24,10 +24,12 @@ _WATCH_SECONDS = 5.0
 _WOKEN_SECONDS = 60.0
 _EARLIER = timedelta(hours=12)
 _RESTARTS = 5
+_SYNC = "sync_roster"
 _COLLECT = "collect_raw_data"
 _BUILD = "build_analytics"
 _ANNOUNCE = "announce"
 _PUBLISH = "publish"
+_REFRESH = ("refresh_learner_summary", "refresh_organization_metrics")
 _RESTARTED = "it had ended and was started again"
 
 Stay = Callable[[float], bool]
@@ -113,28 +115,34 @@ def _make_samples(settings: Settings, running: Running, step: Step, as_of: datet
     if samples is None:
         step.detail("the warehouse has organizations already, nothing added")
         return
-    step.detail(f"{samples.statements:,} xAPI statements of {' and '.join(samples.organizations)}")
+    step.detail(
+        f"{samples.statements:,} xAPI statements and {samples.rosters} rosters of {' and '.join(samples.organizations)}"
+    )
 
 
 def _collect_and_build(settings: Settings, narrator: Narrator) -> bool:
-    """Collect what has landed, wait for the build that covers it, and say whether any build published meanwhile."""
+    """Take what has landed, wait for the build that covers it, and refresh the views; say whether any build published."""
     with AirflowServices(settings).api() as api:
-        collected = _follow(api, api.trigger(_COLLECT), narrator)
-        _require_success(api, collected)
-        builds = _follow_builds(api, collected, narrator)
+        landed = []
+        for run in (api.trigger(_SYNC), api.trigger(_COLLECT)):
+            landed.append(_follow(api, run, narrator))
+            _require_success(api, landed[-1])
+        builds = _follow_builds(api, landed, narrator)
         _require_success(api, builds[-1])
+        for dag_id in _REFRESH:
+            _require_success(api, _follow(api, api.trigger(dag_id), narrator))
         tasks = [task for build in builds for task in api.task_runs(build)]
         return any(task.task_id == _PUBLISH and task.state == "success" for task in tasks)
 
 
-def _follow_builds(api: AirflowApi, collected: DagRun, narrator: Narrator) -> list[DagRun]:
-    """Tell the builds until one has ended that began after the collection told of itself, and therefore covers it.
+def _follow_builds(api: AirflowApi, landed: list[DagRun], narrator: Narrator) -> list[DagRun]:
+    """Tell the builds until one has ended that began after each of the runs told of itself, and therefore covers them.
 
-    Not the build whose asset event came from the collection: Airflow wakes one build for several events, and names the
+    Not the build whose asset event came from one of them: Airflow wakes one build for several events, and names the
     first of them only.
     """
-    announced = next(task.started_at for task in api.task_runs(collected) if task.task_id == _ANNOUNCE)
-    assert announced is not None
+    tasks = [task for run in landed for task in api.task_runs(run) if task.task_id == _ANNOUNCE]
+    announced = max(task.started_at for task in tasks if task.started_at is not None)
     builds: list[DagRun] = []
     deadline = time.monotonic() + _WOKEN_SECONDS
     while time.monotonic() < deadline:

@@ -1,4 +1,4 @@
-"""Something to look at: two made-up organizations in different time zones with a week of activity."""
+"""Something to look at: two made-up organizations in different time zones with a week of activity, and their rosters."""
 
 from __future__ import annotations
 
@@ -6,9 +6,25 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from lyceum.database import ConnectionTarget, connect
-from lyceum.organizations import DEFAULT_SOURCE, add_organization, landing_folder, list_organizations
+from lyceum.organizations import (
+    DEFAULT_ROSTER_SOURCE,
+    DEFAULT_SOURCE,
+    ROSTER_FORMAT,
+    add_organization,
+    ensure_source,
+    landing_folder,
+    list_organizations,
+)
+from lyceum.roster import configure_source
 from lyceum.settings import Settings
-from lyceum.simulator import SimulationPlan, sample_organizations, simulate, write_delivery
+from lyceum.simulator import (
+    RosterFile,
+    SimulationPlan,
+    roster_options,
+    sample_organizations,
+    simulate_all,
+    write_delivery,
+)
 
 _ORGANIZATIONS = 2
 _DAYS = 7
@@ -16,10 +32,11 @@ _DAYS = 7
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """What was made: the organizations' names, and how many statements their deliveries hold."""
+    """What was made: the organizations' names, how many statements their deliveries hold, and how many rosters."""
 
     organizations: tuple[str, ...]
     statements: int
+    rosters: int
 
 
 def ensure_samples(target: ConnectionTarget, settings: Settings, as_of: datetime) -> Samples | None:
@@ -37,10 +54,17 @@ def ensure_samples(target: ConnectionTarget, settings: Settings, as_of: datetime
             until=as_of,
         )
         # The deliveries first: an interruption then leaves a warehouse without organizations, and all of it is done again.
-        statements = 0
-        for delivery in simulate(plan):
-            write_delivery(delivery, landing_folder(settings, delivery.organization.slug, DEFAULT_SOURCE))
-            statements += delivery.counts.records
-        for organization in plan.organizations:
-            add_organization(connection, organization.slug, organization.name, organization.time_zone, as_of)
-    return Samples(tuple(organization.name for organization in plan.organizations), statements)
+        statements = rosters = 0
+        for delivery in simulate_all(plan):
+            is_roster = isinstance(delivery, RosterFile)
+            source = DEFAULT_ROSTER_SOURCE if is_roster else DEFAULT_SOURCE
+            write_delivery(delivery, landing_folder(settings, delivery.organization.slug, source))
+            if isinstance(delivery, RosterFile):
+                rosters += 1
+            else:
+                statements += delivery.counts.records
+        for planned in plan.organizations:
+            organization = add_organization(connection, planned.slug, planned.name, planned.time_zone, as_of)
+            roster = ensure_source(connection, organization, DEFAULT_ROSTER_SOURCE, ROSTER_FORMAT, as_of)
+            configure_source(connection, roster, roster_options(planned.slug))
+    return Samples(tuple(organization.name for organization in plan.organizations), statements, rosters)

@@ -62,7 +62,7 @@ def actions(applied: list[dict[str, str]]) -> list[str]:
 
 def test_applying_a_file_again_changes_nothing(lyceum: Lyceum, file: Path) -> None:
     assert actions(lyceum("apply", str(file), "--dry-run")) == ["add"]
-    assert [entry["source"] for entry in lyceum("list")] == ["xapi"]
+    assert [entry["source"] for entry in lyceum("list")] == ["roster", "xapi"]
     assert actions(lyceum("apply", str(file))) == ["add"]
     assert actions(lyceum("apply", str(file))) == ["keep"]
 
@@ -114,7 +114,7 @@ def test_a_file_that_cannot_be_used_changes_nothing_and_says_why(
 
     assert message in told
     assert "s3cret" not in told
-    assert [entry["source"] for entry in lyceum("list")] == ["xapi"]
+    assert [entry["source"] for entry in lyceum("list")] == ["roster", "xapi"]
 
 
 def test_a_source_of_files_is_added_with_a_folder(lyceum: Lyceum) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -42,6 +42,7 @@ class PullReport:
 
     `pulled_through` is the cursor now, None while nothing is known to be complete; `filters_by` the property by which the store
     applies since and until, None while unknown; `version` the version of xAPI that both sides speak, None when nothing was asked.
+    `is_finished` is False when the pull ran out of its time before it came to its clock: the next one goes on.
     """
 
     collected: CollectReport
@@ -50,6 +51,7 @@ class PullReport:
     pulled_through: datetime | None
     filters_by: FiltersBy | None
     version: str | None
+    is_finished: bool = True
 
 
 def pull(
@@ -63,6 +65,7 @@ def pull(
     find_credentials: FindCredentials,
     is_history: bool = False,
     is_anew: bool = False,
+    seconds: float | None = None,
     progress: Progress = silent,
     pause: Pause = time.sleep,
     elapsed: Elapsed = time.monotonic,
@@ -70,7 +73,8 @@ def pull(
     """Collect what the source's Learning Record Store has stored since the last pull, at most what it has stored at `as_of`.
 
     May be repeated at will: what is asked for twice is a duplicate. With `is_history` weeks that were never built open, as in
-    `collect_paths`; with `is_anew` everything is asked for again from the beginning.
+    `collect_paths`; with `is_anew` everything is asked for again from the beginning. After so many `seconds` the pull is left
+    where it stands, for the next to go on.
 
     Raises `ConfigurationError` (source, credentials, a store that refuses), `RetryableError` (the store cannot be reached, or
     another pull of the source is running), `InputError` (a store that cannot be followed safely); what was committed before
@@ -110,7 +114,16 @@ def pull(
         intake = _Intake(collector, settings, spool)
         intake.collect_waiting()
         store = stack.enter_context(reach_store(channel, options, find_credentials, pause=pause, elapsed=elapsed))
-        pulling = _Pull(connection, channel, options, store, intake, as_of.astimezone(UTC))
+        began = elapsed()
+        pulling = _Pull(
+            connection,
+            channel,
+            options,
+            store,
+            intake,
+            as_of.astimezone(UTC),
+            lambda: seconds is None or elapsed() - began < seconds,
+        )
         try:
             cursor = pulling.run()
         finally:
@@ -124,6 +137,7 @@ def pull(
             cursor.pulled_through,
             cursor.filters_by,
             store.version,
+            pulling.is_finished,
         )
     _LOG.info(
         "store pulled",
@@ -135,6 +149,7 @@ def pull(
             "statements": report.statements,
             "pulled_through": report.pulled_through,
             "filters_by": report.filters_by,
+            "is_finished": report.is_finished,
         },
     )
     return report
@@ -197,7 +212,9 @@ class _Pull:
         store: StatementStore,
         intake: _Intake,
         as_of: datetime,
+        has_time: Callable[[], bool],
     ) -> None:
+        self.is_finished = True
         self.pages = 0
         self.statements = 0
         self._connection = connection
@@ -206,6 +223,7 @@ class _Pull:
         self._store = store
         self._intake = intake
         self._as_of = as_of
+        self._has_time = has_time
         self._questions = 0
         self._cursor = read_cursor(connection, source.organization_id, source.source_id, options)
 
@@ -220,6 +238,8 @@ class _Pull:
             self._remember(replace(self._cursor, width=windows.width_after_failure(width)))
             before = self.statements
             complete = self._pull_window(None if position is None else position - windows.SEAM, until)
+            if not self.is_finished:
+                break
             self._remember(
                 replace(
                     self._cursor,
@@ -229,6 +249,9 @@ class _Pull:
             )
             faults.reach("lrs.cursor_moved")
             position = until
+            if position < end and not self._has_time():
+                self.is_finished = False
+                break
         return self._cursor
 
     def _pull_window(self, since: datetime | None, until: datetime) -> datetime | None:
@@ -248,7 +271,7 @@ class _Pull:
         return window.complete
 
     def _fill(self, file: SpoolFile, pages: Iterator[Page], window: _Window) -> bool:
-        """Write pages until the file is full; return whether there is no further page."""
+        """Write pages until the file is full; return whether there is no further page, or no time for one."""
         for page in pages:
             self.pages += 1
             self.statements += len(page.statements)
@@ -257,6 +280,9 @@ class _Pull:
             self._learn_clock(times)
             file.write(page.statements)
             window.take(page, self._as_of, timedelta(seconds=self._options.settle_seconds))
+            if page.more is not None and not self._has_time():
+                self.is_finished = False
+                return True
             if file.is_full:
                 return False
         return True

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+_PULL_SECONDS = 600.0
+"""A store with a backlog must not keep the other sources waiting: after that the next run goes on."""
+
 
 class SourceName(TypedDict):
     """One source, by the names that people use."""
@@ -114,7 +117,10 @@ def _pull(where: Settings, organization: str, source: str, clock: datetime) -> d
         as_of=clock,
         run_id=run_name(),
         find_credentials=find_credentials(),
+        seconds=_PULL_SECONDS,
     )
+    if not report.is_finished:
+        _log.info("There is more than one run takes; the next goes on.")
     _log.info(
         "%s statements in %s pages; complete through %s",
         f"{report.statements:,}",

@@ -242,6 +242,28 @@ def test_a_backlog_that_never_gets_through_whole_gets_through_in_parts(tenant: T
     assert left > 0
 
 
+@pytest.mark.parametrize("pages", [1, 3, 40])
+def test_a_pull_that_runs_out_of_time_is_taken_up_by_the_next(tenant: Tenant, door: Door, pages: int) -> None:
+    store = StoreToOrder(AS_OF - 6 * DAY)
+    connect(tenant, door, store, page_size=10, since=(AS_OF - 7 * DAY).isoformat())
+    for number in range(0, 120, 10):
+        store.take(statements(range(number, number + 10), store.now))
+        store.now += 12 * HOUR
+    store.now = AS_OF
+    reports: list[PullReport] = []
+    for _ in range(60):
+        began = len(door.asked)
+        reports.append(pulled(tenant, AS_OF, seconds=pages, elapsed=lambda: float(len(door.asked))))
+        assert len(door.asked) - began <= pages + 3
+        if reports[-1].is_finished:
+            break
+
+    assert accepted(tenant) == store.ids()
+    assert (reports[-1].is_finished, reports[-1].pulled_through) == (True, AS_OF)
+    assert len(reports) > 1 or pages == 40
+    tenant.check_books()
+
+
 def test_old_statements_are_refused_unless_the_pull_is_one_of_history(tenant: Tenant, door: Door) -> None:
     store = StoreToOrder(AS_OF - 200 * DAY)
     connect(tenant, door, store)

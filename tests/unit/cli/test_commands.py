@@ -118,6 +118,26 @@ def test_a_file_is_collected_once_built_and_told(lyceum: Lyceum, college: str, t
     assert lyceum("build", "--as-of", CLOCK)["publication"] is None
 
 
+def test_views_are_refreshed_once_and_told(lyceum: Lyceum, college: str, tmp_path: Path, warehouse: Warehouse) -> None:
+    file = write(tmp_path / "day.ndjson.gz", statement(1), statement(2))
+    lyceum("collect", file, "--organization", college, "--format", "xapi", "--as-of", CLOCK)
+    lyceum("build", "--as-of", CLOCK)
+
+    for view, name in (("learner", "mv_learner_analytics_summary"), ("organization", "mv_organization_metrics")):
+        first = lyceum("refresh", view, "--as-of", CLOCK)
+        assert (first["view"], first["organizations"], first["rows_added"]) == (name, 1, 1)
+        assert first["as_of"] == "2026-03-09T06:00:00+00:00"
+        assert lyceum("refresh", view, "--as-of", CLOCK)["organizations"] == 0
+        assert lyceum("refresh", view, is_json=False) == f"stage_three.{name} is up to date.\n"
+
+    with warehouse.connect() as connection:
+        connection.execute(
+            "update stage_three.aggregated_analytics set is_active = false where subject_type = 'learner'"
+        )
+        connection.execute("update ops.organization_watermarks set data_version = 2")
+    assert lyceum("refresh", "organization", "--as-of", CLOCK, code=5)["error"]["kind"] == "AuditError"
+
+
 def test_validate_fails_when_a_critical_expectation_did(
     lyceum: Lyceum, college: str, tmp_path: Path, warehouse: Warehouse
 ) -> None:

@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from lyceum.database import Connection, ConnectionTarget, connect
-from lyceum.reporting.facts import QualityFacts, Verdict, gather
+from lyceum.reporting.facts import QualityFacts, Verdict
+from lyceum.reporting.gathering import gather
 from lyceum.reporting.page import KeptPage, render_index, render_report
 from lyceum.reporting.shelf import INDEX, LATEST, place, quality_folder
 from lyceum.settings import Settings

@@ -15,14 +15,16 @@ from typing import Any
 import pytest
 
 from lyceum.analytics import build as steps
+from lyceum.cli import main
 from lyceum.collect import collect_paths
 from lyceum.errors import AuditError, ConfigurationError
 from lyceum.organizations import add_organization
-from lyceum.reporting.facts import gather, read_facts
+from lyceum.reporting.gathering import gather, read_facts
 from lyceum.reporting.page import render_report
 from lyceum.reporting.quality import KEPT_DAYS, write_quality_report
 from lyceum.reporting.shelf import quality_folder
 from lyceum.simulator import Delivery, Irregularities, SimulationPlan, sample_organizations, simulate, write_delivery
+from lyceum.views import VIEWS, refresh
 from warehouse import SharedServer, Warehouse
 
 PLAN = SimulationPlan(
@@ -63,6 +65,7 @@ def story(shared_server: SharedServer, template: Any, tmp_path_factory: pytest.T
                 )
         as_of = _collect(lent, deliveries[:days], folder)
         published = steps.build(lent.target, lent.settings, as_of, "first").scope.build_id
+        refresh(lent.target, lent.settings, VIEWS["organization"], as_of, "first")
         as_of = _collect(lent, deliveries[days:], folder)
         with lent.connect() as connection:
             connection.execute(
@@ -212,6 +215,46 @@ def test_freshness_tells_what_waits_and_how_far_behind_its_own_calendar_an_organ
     assert {entry.due_through for entry in facts.freshness} == {date(2026, 11, 10)}
     assert {(entry.state, entry.days_behind) for entry in behind.freshness} == {("behind", 4)}
     assert {(entry.state, entry.days_behind) for entry in built.freshness} == {("current", 0)}
+
+
+def test_a_view_is_told_with_its_audits_and_who_waits_for_it(story: Story) -> None:
+    with story.warehouse.connect() as connection:
+        learners, metrics = read_facts(connection, story.warehouse.settings).views
+        connection.execute(
+            "update ops.organization_watermarks set data_version = data_version + 1 where organization_id = 1"
+        )
+        connection.execute(
+            "update ops.view_expectation_results set is_success = false, "
+            """observed = '{"expected": "0", "found": [{"organization_id": 1, "value": 3}], "keys": []}' """
+            "where expectation = (select min(expectation) from ops.view_expectation_results)"
+        )
+        connection.execute("update ops.view_refreshes set state = 'failed', failure = 'it failed its audit'")
+        facts = read_facts(connection, story.warehouse.settings)
+        connection.rollback()
+    assert (learners.state, learners.outdated, learners.organizations, learners.expectations) == (None, 2, 2, ())
+    assert (metrics.state, metrics.outdated, metrics.organizations, metrics.unmet) == ("published", 0, 2, ())
+    assert len(metrics.expectations) > 3
+    assert sum(check.keys_checked for check in metrics.checks) > 0
+    failed = facts.views[1]
+    assert (failed.state, failed.outdated, len(failed.unmet)) == ("failed", 1, 1)
+    text = Page(render_report(facts)).text
+    assert failed.unmet[0].name in text
+    assert failed.unmet[0].why in text
+    assert "Expected 0; found 3 in" in text
+
+
+def test_an_alert_is_told_until_it_is_resolved(story: Story) -> None:
+    with story.warehouse.connect() as connection:
+        connection.execute(
+            "insert into ops.alerts (kind, subject, message) values ('task_failed', 'some.task', 'Look at <it>.')"
+        )
+        told = Page(render_report(read_facts(connection, story.warehouse.settings))).text
+        connection.execute("update ops.alerts set resolved_at = clock_timestamp()")
+        resolved = Page(render_report(read_facts(connection, story.warehouse.settings))).text
+        connection.rollback()
+    assert "Look at <it>." in told
+    assert "some.task" in told
+    assert "some.task" not in resolved
 
 
 def test_the_steps_of_a_build_are_timed_also_the_one_that_fails(story: Story) -> None:
@@ -376,6 +419,44 @@ def test_a_build_that_found_nothing_to_do_is_the_latest_and_keeps_no_page(wareho
     assert written.page == folder / "latest.html"
     assert {path.name for path in folder.iterdir()} == {"build-1.html", "latest.html", "index.html"}
     assert "Nothing new; build 1 stands: not published" in Page(written.page.read_text()).text
+
+
+def test_a_build_on_the_command_line_leaves_its_report_also_when_it_fails(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in warehouse.settings.environment().items():
+        monkeypatch.setenv(name, value)
+    warehouse.settings.create_directories()
+
+    def call(*arguments: str) -> int:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        return int(str(ended.value.code))
+
+    with warehouse.connect() as connection:
+        add_organization(connection, "college", "College", "Europe/Paris", datetime(2026, 3, 1, tzinfo=UTC))
+    statement = {
+        "id": "00000000-0000-4000-8000-000000000001",
+        "actor": {"mbox": "mailto:learner@example.org"},
+        "verb": {"id": "http://adlnet.gov/expapi/verbs/interacted"},
+        "object": {"id": "https://example.org/page"},
+        "timestamp": "2026-03-01T06:00:00Z",
+    }
+    (file := warehouse.settings.home / "statement.json").write_text(json.dumps(statement))
+    clock = ("--as-of", "2026-03-01T07:00:00Z")
+    assert call("collect", str(file), "--organization", "college", "--format", "xapi", *clock) == 0
+    with warehouse.connect() as connection:
+        connection.execute("delete from stage_one.event_keys")
+
+    assert call("build", *clock) == 5
+    page = quality_folder(warehouse.settings) / "build-1.html"
+    assert f"Data quality: {page}" in capsys.readouterr().err
+    assert "batches_lost_nothing failed" in Page(page.read_text()).text
+    page.unlink()
+    assert call("report", "quality") == 0
+    assert str(page) in capsys.readouterr().out
+    assert page.is_file()
 
 
 def test_asking_for_a_build_that_never_was_is_refused_with_what_to_do(warehouse: Warehouse) -> None:

@@ -51,10 +51,12 @@ def membership(
     through: date,
     roster_days: Collection[date] = (),
     is_rostered: Callable[[date], bool] = lambda _: False,
+    merged_on: date | None = None,
 ) -> Membership:
     """Decide every day up to `through`: by the roster where it speaks for the course and day, else by the events.
 
-    `roster_days` are the days up to `through` on which a roster says that the learner learns in the course.
+    `roster_days` are the days up to `through` on which a roster says that the learner learns in the course. From
+    `merged_on` on nobody is enrolled as this user.
     """
     completion = min(
         ((found.completed_at, day) for day, found in event_days.items() if found.completed_at is not None), default=None
@@ -64,6 +66,8 @@ def membership(
     implied = implied_days(event_days, through)
     enrolled_on: dict[date, date] = {}
     for day in sorted({*implied, *roster_days}):
+        if merged_on is not None and day >= merged_on:
+            break
         if day in (roster_days if is_rostered(day) else implied):
             enrolled_on[day] = enrolled_on.get(day - ONE_DAY, day)
 

@@ -116,6 +116,7 @@ def compute(
             through,
             roster.learning.get((learner, course), frozenset()),
             partial(roster.is_rostered, course),
+            roster.merged.get(learner),
         )
         for learner, course in told | set(roster.learning)
     }

@@ -6,7 +6,7 @@ by, for life; a user that a roster names and no identity is known of is called a
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -98,10 +98,11 @@ class Merge:
 
 
 class People:
-    """Which user each identity belongs to."""
+    """Which user each identity belongs to, and which users a roster has named."""
 
     def __init__(self) -> None:
         self._user_of: dict[str, str] = {}
+        self._named: set[str] = set()
         self.merges: list[Merge] = []
 
     def met(self, identity: str) -> str:
@@ -115,21 +116,35 @@ class People:
             users[user].add(identity)
         return users
 
-    def join(self, name: str, identities: Iterable[str], staying: frozenset[str], rekeyed_from: date) -> str:
-        """Find that a roster's user (by its `name` in the roster) and these identities are one person; return the user.
+    def name(
+        self, known: Mapping[str, str], claims: Mapping[str, Sequence[str]], seen: Sequence[str], day: date
+    ) -> dict[str, str]:
+        """Take the people of one source, `known` and those newly delivered with the identities that they claim; return
+        the user of each.
 
-        Of several users that have been met the one among `staying` stays, or the least where none of them is.
+        `seen` are users in the order in which they were first met. Merges take effect on `day`.
         """
-        parts = [name, *sorted(identities)]
-        known = {self._user_of[part] for part in parts if part in self._user_of}
-        if len(known & staying) > 1:
-            raise ValueError(f"of the users {sorted(known)} only one stays, not {sorted(known & staying)}")
-        stays = min(known & staying or known, default=(parts[1:] or parts)[0])
-        for merged in sorted(known - {stays}):
-            self.merges.append(Merge(merged, stays, rekeyed_from))
-            self._user_of = {part: stays if user == merged else user for part, user in self._user_of.items()}
-        self._user_of |= dict.fromkeys(parts, stays)
-        return stays
+        found = dict(known)
+        claimed = Counter(identity for identities in claims.values() for identity in set(identities))
+        for person, identities in claims.items():
+            others = {user for other, user in found.items() if other != person}
+            own = [one for one in identities if claimed[one] == 1 and self._user_of.get(one) not in others]
+            if person not in found:
+                found[person] = self._choose([self._user_of[one] for one in own if one in self._user_of], seen)
+            user = found[person] = found[person] or min(own, default=f"person {person}")
+            for identity in own:
+                holder = self.met(identity) if identity in self._user_of else user
+                if holder != user and holder not in self._named:
+                    self.merges.append(Merge(holder, user, day))
+                    self._user_of = {one: user if of == holder else of for one, of in self._user_of.items()}
+                self._user_of.setdefault(identity, user)
+            self._named.add(user)
+        return found
+
+    def _choose(self, candidates: Sequence[str], seen: Sequence[str]) -> str:
+        """The user that a person turns out to be: one that a roster has named before, else the one seen first."""
+        named = [user for user in candidates if user in self._named] or candidates
+        return min(named, key=seen.index, default="")
 
     def on(self, user: str, day: date) -> str:
         """The user for which a day's rows of a user are told."""
@@ -183,10 +198,11 @@ class Word:
 
 @dataclass
 class _Known:
-    """One enrollment record of a source as last delivered."""
+    """One enrollment record of a source as last delivered; the delivery that tells it decides when it begins."""
 
     enrollment: Enrollment
     first_named_on: date
+    begins_on: date
     gone_on: date | None = None
 
 
@@ -210,6 +226,8 @@ class RosterDays:
     learning: Mapping[tuple[str, str], frozenset[date]] = field(default_factory=dict)
     teaching: Mapping[tuple[str, str], frozenset[date]] = field(default_factory=dict)
     rostered: Mapping[str, Sequence[SpokenDays]] = field(default_factory=dict)
+    merged: Mapping[str, date] = field(default_factory=dict)
+    """From when on nobody is enrolled as a user that was merged into another."""
 
     def is_rostered(self, course: str, day: date) -> bool:
         """Whether a roster that has named the course speaks for the day."""
@@ -232,16 +250,11 @@ class Rosters:
         """From now on read the source so."""
         self._sources[source].options = options
 
-    def deliver(
-        self, name: str, delivery: Delivery, today: date, spoken: SpokenDays, staying: frozenset[str] = frozenset()
-    ) -> None:
-        """Take a delivery that is known on the local day `today`. Of merged users those among `staying` stay."""
+    def deliver(self, name: str, delivery: Delivery, today: date, spoken: SpokenDays, seen: Sequence[str] = ()) -> None:
+        """Take a delivery that is known on the local day `today`. `seen` are users in the order of their first meeting."""
         source = self._sources[name]
-        for user in delivery.users:
-            identities = _identities(user, source.options.identity_rules)
-            source.users[user.sourced_id] = self._people.join(
-                f"roster {name} {user.sourced_id}", identities, staying, spoken.since
-            )
+        claims = {user.sourced_id: _identities(user, source.options.identity_rules) for user in delivery.users}
+        source.users = self._people.name(source.users, claims, seen or list(self._people.users()), spoken.since)
         source.terms |= {term.sourced_id: term for term in delivery.terms}
         for one in delivery.classes:
             activities = [
@@ -255,7 +268,12 @@ class Rosters:
 
     def days(self, through: date) -> RosterDays:
         """Every day up to `through`, decided."""
-        return RosterDays(self._days_of("learner", through), self._days_of("trainer", through), self._rostered)
+        return RosterDays(
+            self._days_of("learner", through),
+            self._days_of("trainer", through),
+            self._rostered,
+            {merge.merged: merge.rekeyed_from for merge in self._people.merges},
+        )
 
     def _take_enrollments(self, source: Source, delivery: Delivery, today: date) -> None:
         present = {one.sourced_id for one in delivery.enrollments}
@@ -264,22 +282,25 @@ class Rosters:
                 known.gone_on = today
         for one in delivery.enrollments:
             before = source.enrollments.get(one.sourced_id)
-            gone_on = None
             if one.is_deleted:
-                gone_on = today if before is None or before.gone_on is None else before.gone_on
-            source.enrollments[one.sourced_id] = _Known(one, before.first_named_on if before else today, gone_on)
+                # What is first told as deleted is none.
+                if before is not None and before.gone_on is None:
+                    before.gone_on = today
+                continue
+            first_named_on = before.first_named_on if before else today
+            terms = [source.terms[term_id].starts_on for term_id in source.classes[one.class_id].term_ids]
+            begins_on = one.begins_on or min(terms, default=first_named_on)
+            source.enrollments[one.sourced_id] = _Known(one, first_named_on, begins_on)
 
     def _claims(self, source: Source) -> Iterable[Claim]:
         for known in source.enrollments.values():
             one = known.enrollment
-            terms = [source.terms[term_id].starts_on for term_id in source.classes[one.class_id].term_ids]
             ends = [end for end in (one.ends_on, known.gone_on) if end is not None]
             yield Claim(
-                # The user may have been merged since the roster named it.
-                user=self._people.on(source.users[one.user_id], date.max),
+                user=source.users[one.user_id],
                 course=source.courses[one.class_id],
                 role=one.role,
-                begins_on=one.begins_on or min(terms, default=known.first_named_on),
+                begins_on=known.begins_on,
                 ends_on=min(ends, default=None),
             )
 
@@ -291,7 +312,7 @@ class Rosters:
                 deciding = [word for word in source.words if day in word.spoken][-1:]
                 for claim in deciding[0].claims if deciding else ():
                     if claim.role == role and day in claim:
-                        found[self._people.on(claim.user, day), claim.course].add(day)
+                        found[claim.user, claim.course].add(day)
         return {key: frozenset(days) for key, days in found.items()}
 
 

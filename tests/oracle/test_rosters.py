@@ -5,8 +5,6 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
-import pytest
-
 from oracle.figures import ALL_COURSES, Figures, Key, Row, Scope
 from oracle.histories import calendar, instant, statement
 from oracle.rosters import Class, Delivery, Enrollment, IdentityRule, Options, Role, Term, User
@@ -223,7 +221,7 @@ def test_a_merge_tells_open_weeks_anew_and_leaves_earlier_rows_alone() -> None:
     collect(found, "2026-03-10 00:00", event("2026-03-09 10:00"), event("2026-03-09 10:00") | account)
     build(found, "2026-03-10 00:00")
     found.configure_source("sis", Options((IdentityRule("mbox"), IdentityRule("account", SCHOOL))))
-    found.deliver_roster("sis", Delivery(users=USERS), instant("2026-03-16 00:00"), frozenset({ANN}))
+    found.deliver_roster("sis", Delivery(users=USERS), instant("2026-03-16 00:00"))
     figures = build(found, "2026-03-16 00:00")
     days = {
         (user, day.day): row["event_count"] for (user, scope, day), row in figures.learner_days.items() if scope.is_all
@@ -236,28 +234,73 @@ def test_a_merge_tells_open_weeks_anew_and_leaves_earlier_rows_alone() -> None:
     assert organization(figures, "2026-03-01", "month")["learners_active"] == 2
 
 
-def test_what_a_roster_said_of_a_user_holds_for_the_one_that_stays_from_the_merge_on() -> None:
+def test_nobody_is_enrolled_as_a_user_that_was_merged() -> None:
     found = warehouse()
-    found.configure_source("hr", Options((IdentityRule("account", SCHOOL),), OPTIONS.activity_templates))
-    found.deliver_roster("sis", roster(enrollment("ann", "2026-03-02")), instant("2026-03-02 08:00"))
-    collect(found, "2026-03-03 00:00", event("2026-03-02 10:00", "tom"))
-    hr_ann = (User("ann", "ann@example.org"),)
-    found.deliver_roster("hr", Delivery(users=hr_ann), instant("2026-03-02 09:00"))
-    other = found.people.met(f"account:{SCHOOL} ann")
-    build(found, "2026-03-03 00:00")
-    found.configure_source("hr", Options((IdentityRule("account", SCHOOL), IdentityRule("mbox"))))
-    found.deliver_roster("hr", Delivery(users=hr_ann), instant("2026-03-17 00:00"), frozenset({other}))
-    learning = found.rosters.days(date(2026, 3, 20)).learning
-    assert max(learning[ANN, COURSE]) == date(2026, 3, 8)
-    assert min(learning[other, COURSE]) == date(2026, 3, 9)
+    account = {"actor": {"account": {"homePage": SCHOOL, "name": "ann"}}}
+    collect(found, "2026-03-03 00:00", event("2026-03-02 10:00"), event("2026-03-02 10:00") | account)
+    assert enrolled(build(found, "2026-03-04 00:00")) == {"2": 2, "3": 2}
+    found.configure_source("sis", Options((IdentityRule("mbox"), IdentityRule("account", SCHOOL))))
+    found.deliver_roster("sis", Delivery(users=USERS), instant("2026-03-16 00:00"))
+    figures = build(found, "2026-03-20 00:00")
+    assert [enrolled(figures)[day] for day in ("8", "9", "19")] == [2, 1, 1]
+    assert [organization(figures, f"2026-03-{day}")["learners_at_risk"] for day in ("09", "19")] == [1, 1]
 
 
-def test_of_several_users_that_are_one_only_one_stays() -> None:
+def test_of_several_users_the_one_stays_that_a_roster_has_named_else_the_one_seen_first() -> None:
     found = warehouse()
-    for identity in (ANN, BOB):
+    account = f"account:{SCHOOL} x"
+    for identity in (account, ANN, BOB):
         found.people.met(identity)
-    with pytest.raises(ValueError, match="only one stays"):
-        found.people.join("roster sis 1", [ANN, BOB], frozenset({ANN, BOB}), date(2026, 3, 2))
+    found.configure_source("hr", Options((IdentityRule("account", SCHOOL, "username"), IdentityRule("mbox"))))
+    hr = (User("1", "ann@example.org", "x"), User("2", "bob@example.org", "y"))
+    found.deliver_roster("hr", Delivery(users=hr), instant("2026-03-02 08:00"))
+    assert found.people.met(ANN) == account, "seen first"
+    assert found.people.met(f"account:{SCHOOL} y") == BOB
+    found.configure_source("sis", Options((IdentityRule("account", SCHOOL, "username"), IdentityRule("mbox"))))
+    found.people.met(f"account:{SCHOOL} z")
+    sis = (User("9", "bob@example.org", "z"),)
+    found.deliver_roster("sis", Delivery(users=sis), instant("2026-03-02 08:00"), [f"account:{SCHOOL} z", BOB])
+    assert found.people.met(f"account:{SCHOOL} z") == BOB, "named by another roster"
+
+
+def test_users_that_rosters_have_named_stay_apart() -> None:
+    found = warehouse()
+    found.configure_source("hr", Options((IdentityRule("account", SCHOOL, "username"), IdentityRule("mbox"))))
+    found.deliver_roster("sis", Delivery(users=USERS), instant("2026-03-02 08:00"))
+    found.deliver_roster("hr", Delivery(users=(User("1", None, "ann"),)), instant("2026-03-02 08:00"))
+    found.deliver_roster("hr", Delivery(users=(User("1", "ann@example.org", "ann"),)), instant("2026-03-02 09:00"))
+    assert found.people.met(f"account:{SCHOOL} ann") == f"account:{SCHOOL} ann"
+    assert found.people.met(ANN) == ANN
+    assert found.people.merges == []
+
+
+def test_an_identity_that_two_people_of_a_roster_claim_is_nobodys() -> None:
+    found = warehouse()
+    found.configure_source("hr", Options((IdentityRule("account", SCHOOL, "username"), IdentityRule("mbox"))))
+    both = (User("1", "ann@example.org", "one"), User("2", "ann@example.org", "two"))
+    found.deliver_roster("hr", Delivery(users=both), instant("2026-03-02 08:00"))
+    found.deliver_roster("hr", Delivery(users=(User("3", None, "two"),)), instant("2026-03-02 09:00"))
+    names = [found.people.met(identity) for identity in (ANN, f"account:{SCHOOL} one", f"account:{SCHOOL} two")]
+    assert names == [ANN, f"account:{SCHOOL} one", f"account:{SCHOOL} two"]
+
+
+def test_an_enrollment_that_is_first_told_as_deleted_is_none() -> None:
+    found = warehouse()
+    found.deliver_roster("sis", roster(), instant("2026-03-02 08:00"))
+    deleted = enrollment("bob", "2026-03-02", is_deleted=True)
+    found.deliver_roster("sis", roster(deleted, is_full=False), instant("2026-03-04 08:00"))
+    collect(found, "2026-03-03 00:00", event("2026-03-02 10:00"))
+    assert enrolled(build(found, "2026-03-05 00:00")) == {"2": 0, "3": 0, "4": 0}
+
+
+def test_a_term_that_moves_does_not_move_enrollments_that_were_told_before() -> None:
+    found = warehouse()
+    terms = [(Term("term", date(2026, 3, day)),) for day in (3, 4)]
+    found.deliver_roster("sis", roster(enrollment("bob"), terms=terms[0]), instant("2026-03-02 08:00"))
+    moved = roster(enrollment("ann"), is_full=False, terms=terms[1])
+    found.deliver_roster("sis", moved, instant("2026-03-02 09:00"))
+    collect(found, "2026-03-03 00:00", event("2026-03-02 10:00"))
+    assert enrolled(build(found, "2026-03-05 00:00")) == {"2": 0, "3": 1, "4": 2}
 
 
 def test_a_class_is_the_course_of_its_activity_whoever_comes_first() -> None:

@@ -7,7 +7,7 @@ voids; the first accepted copy of an id wins.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -119,14 +119,10 @@ class Warehouse:
             self.week_states = states_before
         return outcome
 
-    def deliver_roster(
-        self, source: str, delivery: Delivery, as_of: datetime, staying: frozenset[str] = frozenset()
-    ) -> None:
-        """Take one delivery of a roster, known at `as_of`. Of users that turn out to be one those among `staying` stay."""
-        today = self.calendar.local_date(as_of)
-        self.rosters.deliver(
-            source, delivery, today, SpokenDays(self._first_open_day(as_of), self.first_published), staying
-        )
+    def deliver_roster(self, source: str, delivery: Delivery, as_of: datetime, seen: Sequence[str] = ()) -> None:
+        """Take one delivery of a roster, known at `as_of`. `seen` are users in the order in which they were first met."""
+        spoken = SpokenDays(self._first_open_day(as_of), self.first_published)
+        self.rosters.deliver(source, delivery, self.calendar.local_date(as_of), spoken, seen)
 
     def configure_source(self, source: str, options: Options) -> None:
         """Say how to read a source of rosters."""

@@ -31,6 +31,8 @@ LEARNERS: tuple[dict[str, Any], ...] = (
     {"account": {"homePage": CLUB, "name": "c-7"}},
 )
 TEACHER: dict[str, Any] = {"mbox": "mailto:teacher@example.org"}
+TEACHER_IDENTIFIER = str(identity(TEACHER))
+
 # Whom only rosters know, and who never come.
 ABSENT: tuple[dict[str, Any], ...] = (
     tuple({"mbox": f"mailto:{name}@example.org"} for name in ("bob", "eve", "fay", "gus"))

@@ -19,6 +19,7 @@ from lyceum.collect import collect_paths, replay
 from lyceum.database import Connection
 from lyceum.identity import organization_hasher
 from lyceum.records import Reason
+from lyceum.roster import apply_roster, configure_source
 from oracle.figures import ALL_COURSES, Key, Row, Scope
 from property.population import IDENTIFIERS
 from property.rosters import write
@@ -91,8 +92,6 @@ class Product:
 
     def configure_source(self, slug: str, source: str, options: Mapping[str, Any], as_of: datetime) -> None:
         """Declare a source of rosters and say how to read it."""
-        from lyceum.roster import configure_source
-
         with self._lent.connect() as connection:
             organization = organizations.find_organization(connection, slug)
             found = organizations.ensure_source(connection, organization, source, "oneroster", as_of)
@@ -102,13 +101,12 @@ class Product:
     def deliver_roster(
         self, slug: str, source: str, files: Mapping[str, bytes], as_of: datetime, *, is_zip: bool
     ) -> None:
-        """Apply one delivery of a roster."""
-        from lyceum.roster import apply_roster
-
+        """Apply one delivery of a roster, none of whose rows may be refused."""
         inbox = self._lent.settings.home / "inbox"
         inbox.mkdir(parents=True, exist_ok=True)
         path = write(files, inbox / str(next(self._inboxes)), is_zip=is_zip)
-        apply_roster(self._lent.target, self._lent.settings, slug, path, source, as_of, "property")
+        report = apply_roster(self._lent.target, self._lent.settings, slug, path, source, as_of, "property")
+        assert report.rows_quarantined == 0, report
 
     def replay(self, slug: str, reason: Reason, as_of: datetime) -> Counts:
         """Collect quarantined records of this reason once more."""
@@ -202,13 +200,12 @@ class Product:
                 users[user].add(named[bytes(value)])
         return {user: frozenset(identifiers) for user, identifiers in users.items()}
 
-    def merges(self, slug: str) -> dict[int, int]:
-        """The user that stays by each one that was merged."""
-        return dict(
-            self._rows(
-                "select merged_user_id, user_id from ops.user_merges where organization_id = %(organization)s", slug
-            )
-        )
+    def users(self, slug: str) -> set[int]:
+        """Everybody that the organization knows."""
+        return {
+            user
+            for (user,) in self._rows("select user_id from core.users where organization_id = %(organization)s", slug)
+        }
 
     def courses(self, slug: str) -> dict[int, frozenset[str]]:
         """The activities of every course; none for the unassigned course."""

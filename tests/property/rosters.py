@@ -50,7 +50,8 @@ class School:
     users: tuple[User, ...]
     class_ids: tuple[str, ...]
     later_emails: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Addresses that a user may turn out to have: each makes it one person with somebody else."""
+    """Addresses that a user may turn out to have: each makes it one person with somebody else. No two users of a school
+    are ever one person."""
 
 
 SCHOOLS: Mapping[str, School] = {
@@ -75,7 +76,7 @@ SCHOOLS: Mapping[str, School] = {
             User("h 3", "fay@example.org", "h-3"),
         ),
         ("2",),
-        {"h 1": ("ann@example.org", "bob@example.org")},
+        {"h 1": ("ann@example.org",)},
     ),
     "club": School(
         Options(
@@ -94,6 +95,7 @@ SCHOOLS: Mapping[str, School] = {
 class Spelling:
     """How a delivery is written down."""
 
+    name: str
     version: str = "1.2"
     is_zip: bool = False
     newline: str = "\r\n"
@@ -102,10 +104,10 @@ class Spelling:
 
 
 SPELLINGS = (
-    Spelling(),
-    Spelling(version="1.1"),
-    Spelling(is_zip=True, newline="\n"),
-    Spelling(has_mark=True, columns_backwards=True),
+    Spelling("folder"),
+    Spelling("version 1.1", version="1.1"),
+    Spelling("zip", is_zip=True, newline="\n"),
+    Spelling("backwards", has_mark=True, columns_backwards=True),
 )
 
 
@@ -207,11 +209,12 @@ def spell(delivery: Delivery, spelling: Spelling = SPELLINGS[0]) -> dict[str, by
     if not delivery.is_full:
         tables = {name: rows for name, rows in tables.items() if rows}
     mode = "bulk" if delivery.is_full else "delta"
-    properties = [("manifest.version", "1.0"), ("oneroster.version", spelling.version)]
-    properties += [(f"file.{name}", mode if name in tables else "absent") for name in FILES]
-    properties += [("source.systemName", "School"), ("source.systemCode", "school")]
-    tables["manifest"] = [{"propertyName": name, "value": value} for name, value in properties]
-    return {f"{name}.csv": _csv(rows, spelling) for name, rows in tables.items() if rows}
+    properties = {"manifest.version": "1.0", "oneroster.version": spelling.version}
+    properties |= {f"file.{name}": mode if name in tables else "absent" for name in FILES}
+    properties |= {"source.systemName": "School", "source.systemCode": "school"}
+    manifest = [{"propertyName": name, "value": value} for name, value in properties.items()]
+    files = {f"{name}.csv": _csv(_columns(name, spelling), rows, spelling) for name, rows in tables.items()}
+    return {"manifest.csv": _csv(("propertyName", "value"), manifest, spelling), **files}
 
 
 def write(files: Mapping[str, bytes], path: Path, *, is_zip: bool) -> Path:
@@ -229,132 +232,108 @@ def write(files: Mapping[str, bytes], path: Path, *, is_zip: bool) -> Path:
 
 
 def _tables(delivery: Delivery, version: str) -> dict[str, list[dict[str, str]]]:
-    active = {} if delivery.is_full else {"status": "active", "dateLastModified": MODIFIED}
-    blank = {"status": "", "dateLastModified": ""}
-
-    def row(sourced_id: str, **columns: str) -> dict[str, str]:
-        return {"sourcedId": sourced_id, **blank, **active, **columns}
-
-    tables: dict[str, list[dict[str, str]]] = {
-        "orgs": [row("school", name="School", type="school", identifier="", parentSourcedId="")],
-        "courses": [
-            row(
-                "subject",
-                schoolYearSourcedId="",
-                title="Subject",
-                courseCode="",
-                grades="",
-                orgSourcedId="school",
-                subjects="",
-                subjectCodes="",
-            )
-        ],
+    """What the rows of each file say, but for columns that are blank."""
+    common = {} if delivery.is_full else {"status": "active", "dateLastModified": MODIFIED}
+    tables = {
         "academicSessions": [
-            row(
-                one.sourced_id,
-                title=one.sourced_id,
-                type="term",
-                startDate=one.starts_on.isoformat(),
-                endDate=(one.starts_on + timedelta(days=120)).isoformat(),
-                parentSourcedId="",
-                schoolYear=str(one.starts_on.year),
-            )
+            {
+                "sourcedId": one.sourced_id,
+                "title": one.sourced_id,
+                "type": "term",
+                "startDate": one.starts_on.isoformat(),
+                "endDate": (one.starts_on + timedelta(days=120)).isoformat(),
+                "schoolYear": str(one.starts_on.year),
+            }
             for one in delivery.terms
         ],
         "classes": [
-            row(
-                one.sourced_id,
-                title=f"Class {one.sourced_id}",
-                grades="",
-                courseSourcedId="subject",
-                classCode="",
-                classType="scheduled",
-                location="",
-                schoolSourcedId="school",
-                termSourcedIds=",".join(one.term_ids),
-                subjects="",
-                subjectCodes="",
-                periods="",
-            )
+            {
+                "sourcedId": one.sourced_id,
+                "title": f"Class {one.sourced_id}",
+                "courseSourcedId": "subject",
+                "classType": "scheduled",
+                "schoolSourcedId": "school",
+                "termSourcedIds": ",".join(one.term_ids),
+            }
             for one in delivery.classes
         ],
-        "users": [row(one.sourced_id, **_user(one, version)) for one in delivery.users],
+        "users": [
+            {
+                "sourcedId": one.sourced_id,
+                "enabledUser": "true",
+                "orgSourcedIds": "school",
+                "role": "student",
+                "username": one.username or "",
+                "userIds": f"{{LDAP:{one.sourced_id}}}",
+                "givenName": 'Jürgen, "Jo"',
+                "familyName": "O'Neill",
+                "email": one.email or "",
+            }
+            for one in delivery.users
+        ],
         "enrollments": [
-            row(one.sourced_id, **_enrollment(one)) | ({"status": "tobedeleted"} if one.is_deleted else {})
+            {
+                "sourcedId": one.sourced_id,
+                "status": "tobedeleted" if one.is_deleted else common.get("status", ""),
+                "classSourcedId": one.class_id,
+                "schoolSourcedId": "school",
+                "userSourcedId": one.user_id,
+                "role": {"learner": "student", "trainer": "teacher"}[one.role],
+                "primary": "false" if one.role == "learner" else "true",
+                "beginDate": "" if one.begins_on is None else one.begins_on.isoformat(),
+                "endDate": "" if one.ends_on is None else one.ends_on.isoformat(),
+            }
             for one in delivery.enrollments
         ],
     }
-    if not delivery.is_full:
-        del tables["orgs"], tables["courses"]
-    if version == "1.2" and delivery.users:
+    if version == "1.2":
         tables["roles"] = [
-            row(
-                f"r-{one.sourced_id}",
-                userSourcedId=one.sourced_id,
-                roleType="primary",
-                role="student",
-                beginDate="",
-                endDate="",
-                orgSourcedId="school",
-                userProfileSourcedId="",
-            )
+            {
+                "sourcedId": f"r-{one.sourced_id}",
+                "userSourcedId": one.sourced_id,
+                "roleType": "primary",
+                "role": "student",
+                "orgSourcedId": "school",
+            }
             for one in delivery.users
         ]
-    return tables
+    if delivery.is_full:
+        tables["orgs"] = [{"sourcedId": "school", "name": "School", "type": "school"}]
+        tables["courses"] = [{"sourcedId": "subject", "title": "Subject", "orgSourcedId": "school"}]
+    return {name: [common | row for row in rows] for name, rows in tables.items()}
 
 
-def _user(user: User, version: str) -> dict[str, str]:
-    columns = {"enabledUser": "true"}
-    if version == "1.1":
-        columns |= {"orgSourcedIds": "school", "role": "student"}
-    columns |= {
-        "username": user.username or "",
-        "userIds": f"{{LDAP:{user.sourced_id}}}",
-        "givenName": 'Jürgen, "Jo"',
-        "familyName": "O'Neill",
-        "middleName": "",
-        "identifier": "",
-        "email": user.email or "",
-        "sms": "",
-        "phone": "",
-        "agentSourcedIds": "",
-        "grades": "",
-        "password": "",
-    }
-    if version == "1.2":
-        columns |= dict.fromkeys(
-            (
-                "userMasterIdentifier",
-                "resourceSourcedIds",
-                "preferredGivenName",
-                "preferredMiddleName",
-                "preferredFamilyName",
-                "primaryOrgSourcedId",
-                "pronouns",
-            ),
-            "",
-        )
-    return columns
+COLUMNS = {
+    "academicSessions": "title type startDate endDate parentSourcedId schoolYear",
+    "classes": (
+        "title grades courseSourcedId classCode classType location schoolSourcedId termSourcedIds subjects subjectCodes "
+        "periods"
+    ),
+    "courses": "schoolYearSourcedId title courseCode grades orgSourcedId subjects subjectCodes",
+    "enrollments": "classSourcedId schoolSourcedId userSourcedId role primary beginDate endDate",
+    "orgs": "name type identifier parentSourcedId",
+    "roles": "userSourcedId roleType role beginDate endDate orgSourcedId userProfileSourcedId",
+    "users": (
+        "enabledUser username userIds givenName familyName middleName identifier email sms phone agentSourcedIds grades "
+        "password userMasterIdentifier resourceSourcedIds preferredGivenName preferredMiddleName preferredFamilyName "
+        "primaryOrgSourcedId pronouns"
+    ),
+}
+USERS_OF_1_1 = (
+    "enabledUser orgSourcedIds role username userIds givenName familyName middleName identifier email sms phone "
+    "agentSourcedIds grades password"
+)
 
 
-def _enrollment(one: Enrollment) -> dict[str, str]:
-    return {
-        "classSourcedId": one.class_id,
-        "schoolSourcedId": "school",
-        "userSourcedId": one.user_id,
-        "role": {"learner": "student", "trainer": "teacher"}[one.role],
-        "primary": "false" if one.role == "learner" else "true",
-        "beginDate": "" if one.begins_on is None else one.begins_on.isoformat(),
-        "endDate": "" if one.ends_on is None else one.ends_on.isoformat(),
-    }
+def _columns(name: str, spelling: Spelling) -> list[str]:
+    stated = USERS_OF_1_1 if (name, spelling.version) == ("users", "1.1") else COLUMNS[name]
+    columns = ["sourcedId", "status", "dateLastModified", *stated.split()]
+    return columns[::-1] if spelling.columns_backwards else columns
 
 
-def _csv(rows: Sequence[Mapping[str, str]], spelling: Spelling) -> bytes:
-    names = list(rows[0])
-    if spelling.columns_backwards and names[0] != "propertyName":
-        names.reverse()
+def _csv(columns: Sequence[str], rows: Sequence[Mapping[str, str]], spelling: Spelling) -> bytes:
     text = io.StringIO()
-    writer = csv.DictWriter(text, names, lineterminator=spelling.newline)
+    writer = csv.DictWriter(text, columns, restval="", extrasaction="ignore", lineterminator=spelling.newline)
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue().encode("utf-8-sig" if spelling.has_mark else "utf-8")

@@ -20,7 +20,8 @@ from lyceum.database import ConnectionTarget
 
 ROOT = Path(__file__).parents[2]
 COPIED = ("dbt_project", "expectations", "plugins", "pyproject.toml", "sql", "tests")
-SCENARIOS = "tests/property/test_scenarios.py"
+SCENARIOS = "test_scenarios.py"
+ROSTERS = "test_rosters.py"
 EVERYTHING = "test_six_weeks_of_everything_in_three_zones"
 
 pytestmark = [pytest.mark.exhaustive, pytest.mark.timeout(1200)]
@@ -49,6 +50,7 @@ def mutation(name: str, path: str, old: str, new: str, *tests: str) -> Mutation:
 
 
 COLLECT = "plugins/lyceum/collect/"
+ROSTER = "plugins/lyceum/roster/"
 STAGE_TWO = "dbt_project/models/stage_two/"
 
 MUTATIONS = (
@@ -180,6 +182,112 @@ MUTATIONS = (
         "            if pending < 0:",
         "test_a_week_with_events_that_were_not_built_is_not_sealed",
     ),
+    mutation(
+        "what a roster said first decides for good",
+        "sql/migrations/20261122000900_rosters.sql",
+        "                order by known_at\n                rows between 1 following",
+        "                order by known_at desc\n                rows between 1 following",
+        f"{ROSTERS}::test_a_delta_changes_only_what_it_names",
+    ),
+    mutation(
+        "the day on which an enrollment ends is enrolled",
+        ROSTER + "enrollments.py",
+        "coalesce(delivered.end_on, %(no_end)s) as end_on",
+        "coalesce(delivered.end_on + 1, %(no_end)s) as end_on",
+        f"{ROSTERS}::test_enrollments_of_the_past_and_the_future_begin_and_end_on_their_days",
+    ),
+    mutation(
+        "an enrollment without begin ignores its terms",
+        ROSTER + "enrollments.py",
+        "coalesce(delivered.begin_on, classes.starts_on, before",
+        "coalesce(delivered.begin_on, before",
+        f"{ROSTERS}::test_a_roster_before_the_first_event_says_who_learns_and_who_teaches[folder]",
+    ),
+    mutation(
+        "who comes back is named for the first time",
+        ROSTER + "enrollments.py",
+        "classes.starts_on, before.first_named_on, %(known_on)s) as begin_on",
+        "classes.starts_on, %(known_on)s) as begin_on",
+        f"{ROSTERS}::test_who_leaves_and_comes_back_is_enrolled_again",
+    ),
+    mutation(
+        "who is left out of a full roster stays",
+        ROSTER + "enrollments.py",
+        "    if is_bulk:\n        connection.execute(_END_ABSENT",
+        "    if False:\n        connection.execute(_END_ABSENT",
+        f"{ROSTERS}::test_who_leaves_and_comes_back_is_enrolled_again",
+    ),
+    mutation(
+        "events enroll in a course that a roster speaks for",
+        STAGE_TWO + "learner_courses.sql",
+        "                    - coalesce(rostered_courses.rostered_days, '{}'::datemultirange)\n",
+        "",
+        f"{ROSTERS}::test_a_roster_before_the_first_event_says_who_learns_and_who_teaches[folder]",
+    ),
+    mutation(
+        "a later roster rewrites sealed days",
+        ROSTER + "application.py",
+        'return f"{{(,{first_told}),[{tells_from},)}}"',
+        'return "{(,)}"',
+        f"{ROSTERS}::test_a_sealed_day_stays_as_it_was_told",
+        f"{ROSTERS}::test_a_week_that_is_due_but_not_sealed_is_not_told_anew_by_a_roster",
+    ),
+    mutation(
+        "a merge does not re-key",
+        ROSTER + "application.py",
+        "            rekey(connection, organization_id, tells_from)",
+        "            pass",
+        f"{ROSTERS}::test_identities_that_turn_out_to_be_one_person_are_told_as_one_in_open_weeks",
+    ),
+    mutation(
+        "a merge forgets what was not built",
+        ROSTER + "rekeying.py",
+        "and events.learner_id = merged_users.merged_user_id",
+        "and events.learner_id = merged_users.merged_user_id and false",
+        f"{ROSTERS}::test_a_merge_reaches_what_was_collected_but_not_built",
+    ),
+    mutation(
+        "a merged trainer's reviews stay behind",
+        ROSTER + "rekeying.py",
+        "        coalesce(merged_users.user_id, moved.trainer_id),",
+        "        moved.trainer_id,",
+        f"{ROSTERS}::test_a_trainers_two_identities_become_one_trainer",
+    ),
+    mutation(
+        "events still enroll a user that was merged",
+        STAGE_TWO + "learner_courses.sql",
+        "else datemultirange(daterange(merged_users.rekeyed_from, null))",
+        "else '{}'::datemultirange",
+        f"{ROSTERS}::test_identities_that_turn_out_to_be_one_person_are_told_as_one_in_open_weeks",
+    ),
+    mutation(
+        "a trainer's figures are those of everybody in the course",
+        STAGE_TWO + "int_course_day__assigned.sql",
+        "            and learner_courses.enrolled_days @> learner_days.activity_date\n",
+        "",
+        f"{ROSTERS}::test_a_roster_before_the_first_event_says_who_learns_and_who_teaches[folder]",
+    ),
+    mutation(
+        "whatever an instructor is named with is a review",
+        STAGE_TWO + "int_trainer_day__states.sql",
+        "        and verb_kinds.event_kind = 'evaluated'\n",
+        "",
+        f"{ROSTERS}::test_a_roster_before_the_first_event_says_who_learns_and_who_teaches[folder]",
+    ),
+    mutation(
+        "who teaches some day counts as a trainer every day",
+        STAGE_TWO + "organization_analytics.sql",
+        "            and trainers.teaching_days @> learner_days.activity_date\n",
+        "",
+        f"{ROSTERS}::test_one_person_in_two_enrollments_of_a_class_is_enrolled_once",
+    ),
+    mutation(
+        "publishing clears people whom another roster has marked meanwhile",
+        "plugins/lyceum/analytics/publish.py",
+        "            and scope.marked_by = pending.marked_by\n",
+        "",
+        f"{ROSTERS}::test_a_roster_that_arrives_while_a_build_is_on_its_way_is_not_lost[publish]",
+    ),
     Mutation(
         "restoring brings nothing back",
         (
@@ -218,7 +326,7 @@ def run(copy: Path, target: ConnectionTarget, tests: Sequence[str]) -> subproces
         "PYTHONPATH": os.pathsep.join([str(copy / "plugins"), str(copy / "tests")]),
         "LYCEUM_TEST_DATABASE_URL": target.url(),
     }
-    selected = [f"{SCENARIOS}::{name}" for name in tests]
+    selected = [f"tests/property/{name if '::' in name else f'{SCENARIOS}::{name}'}" for name in tests]
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-m", "", *selected],
         cwd=copy,

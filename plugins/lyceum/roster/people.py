@@ -110,14 +110,12 @@ def _match(connection: Connection, values: dict[str, object]) -> int:
         """
         with
 
-        candidates as (
-            select
+        -- Several identities may lead to one user.
+        possible as (
+            select distinct
                 delivered.person_hash,
                 users.user_id,
-                row_number() over (
-                    partition by delivered.person_hash order by users.is_provisional, users.user_id
-                ) as choice,
-                row_number() over (partition by users.user_id order by delivered.person_hash) as claimant
+                users.is_provisional
             from delivered_people as delivered
             inner join delivered_identities as identities
                 on delivered.person_hash = identities.person_hash
@@ -136,6 +134,15 @@ def _match(connection: Connection, values: dict[str, object]) -> int:
                         and people.source_id = %(source)s
                         and people.user_id = users.user_id
                 )
+        ),
+
+        candidates as (
+            select
+                person_hash,
+                user_id,
+                row_number() over (partition by person_hash order by is_provisional, user_id) as choice,
+                row_number() over (partition by user_id order by person_hash) as claimant
+            from possible
         )
 
         update delivered_people as delivered

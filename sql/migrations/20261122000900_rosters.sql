@@ -37,6 +37,7 @@ create table ops.rosters (
     references core.sources (organization_id, source_id),
     constraint rosters_nothing_lost_check check (rows_read = rows_accepted + rows_quarantined + rows_ignored)
 );
+comment on column ops.rosters.fingerprint is 'SHA-256 of the content of the delivery and of the options that it was read with.';
 create index rosters_source_idx on ops.rosters (organization_id, source_id, roster_id);
 comment on column ops.rosters.identities_ambiguous is 'Identities that several people of the roster share, so that none of them could claim it.';
 comment on column ops.rosters.actors_unmatched is 'People with activity whom no roster names, after this delivery.';
@@ -117,10 +118,11 @@ create table core.enrollments (
     course_id bigint not null,
     user_id bigint not null,
     role text not null,
+    roster_id bigint not null,
     known_at timestamptz not null,
     valid_days datemultirange not null,
     speaks_for datemultirange not null,
-    constraint enrollments_pkey primary key (organization_id, source_id, course_id, user_id, role, known_at),
+    constraint enrollments_pkey primary key (organization_id, source_id, course_id, user_id, role, roster_id),
     constraint enrollments_user_fkey foreign key (organization_id, user_id)
     references core.users (organization_id, user_id),
     constraint enrollments_course_fkey foreign key (organization_id, course_id)
@@ -146,7 +148,7 @@ versions as (
         speaks_for - coalesce(
             range_agg(speaks_for) over (
                 partition by organization_id, source_id, course_id, user_id, role
-                order by known_at
+                order by known_at, roster_id
                 rows between 1 following and unbounded following
             ),
             '{}'

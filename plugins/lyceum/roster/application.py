@@ -38,9 +38,9 @@ def apply_roster(
 ) -> RosterReport:
     """Apply a OneRoster zip or folder to an organization; `as_of` is when it became known.
 
-    The source is added when the organization has none of this name. A delivery with the content of the last one changes
-    nothing. Refused rows are in `stage_one.roster_quarantine`. Raises `InputError` when the delivery as a whole cannot be
-    read, `ConfigurationError` when it would be known before the last one.
+    The source is added when the organization has none of this name. A delivery with the content of the last one, read with
+    the same options, changes nothing. Refused rows are in `stage_one.roster_quarantine`. Raises `InputError` when the
+    delivery as a whole cannot be read, `ConfigurationError` when it would be known before the last one.
     """
     if as_of is None:
         raise ConfigurationError("A roster needs the instant at which it became known. Pass as_of.")
@@ -70,11 +70,14 @@ def apply_delivery(
     with connection.transaction():
         for lock in ("lyceum.organization", "lyceum.identities"):
             connection.execute("select pg_advisory_xact_lock(hashtext(%s), %s::int)", [lock, organization_id])
-        if _is_last(connection, source, delivery.fingerprint, as_of):
+        fingerprint = options.fingerprint_of(delivery)
+        if _is_last(connection, source, fingerprint, as_of):
             return known
         tells_from = first_open_week(calendar, as_of)
         speaks_for = _speaks_for(connection, organization_id, tells_from)
-        roster_id = _begin(connection, source, delivery, name or delivery.name, as_of, speaks_for, run_id)
+        roster_id = _begin(
+            connection, source, fingerprint, name or delivery.name, delivery.version, as_of, speaks_for, run_id
+        )
         read, ignored = load(connection, delivery, Pseudonyms(hasher, source.name, options), options)
         faults.reach("roster.loaded")
         people = resolve_people(
@@ -181,8 +184,9 @@ def _speaks_for(connection: Connection, organization_id: int, tells_from: date) 
 def _begin(
     connection: Connection,
     source: Source,
-    delivery: RosterDelivery,
+    fingerprint: bytes,
     name: str,
+    version: str,
     as_of: datetime,
     speaks_for: str,
     run_id: str,
@@ -200,10 +204,10 @@ def _begin(
         [
             source.organization_id,
             source.source_id,
-            delivery.fingerprint,
+            fingerprint,
             name,
             as_of,
-            delivery.version,
+            version,
             speaks_for,
             run_id,
         ],

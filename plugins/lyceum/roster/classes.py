@@ -38,12 +38,12 @@ _KNOWN = """
 _BY_ACTIVITY = """
     with
 
-    candidates as (
+    -- Several activities of a class may lead to one course.
+    matches as (
         select
             delivered.sourced_id,
             aliases.course_id,
-            row_number() over (partition by delivered.sourced_id order by activities.rank, aliases.course_id) as choice,
-            row_number() over (partition by aliases.course_id order by activities.rank, delivered.sourced_id) as claimant
+            min(activities.rank) as rank
         from delivered_classes as delivered
         inner join delivered_activities as activities
             on delivered.sourced_id = activities.sourced_id
@@ -60,6 +60,18 @@ _BY_ACTIVITY = """
                     and classes.source_id = %(source)s
                     and classes.course_id = aliases.course_id
             )
+        group by
+            delivered.sourced_id,
+            aliases.course_id
+    ),
+
+    candidates as (
+        select
+            sourced_id,
+            course_id,
+            row_number() over (partition by sourced_id order by rank, course_id) as choice,
+            row_number() over (partition by course_id order by rank, sourced_id) as claimant
+        from matches
     )
 
     update delivered_classes as delivered

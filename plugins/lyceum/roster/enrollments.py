@@ -208,7 +208,22 @@ _CHANGED = """
             course_id,
             user_id,
             role,
-            known_at desc
+            known_at desc,
+            roster_id desc
+    ),
+
+    spoken as (
+        select
+            course_id,
+            user_id,
+            role,
+            range_agg(speaks_for) as spoken_for
+        from core.enrollments
+        where organization_id = %(organization)s and source_id = %(source)s
+        group by
+            course_id,
+            user_id,
+            role
     )
 
     select
@@ -218,18 +233,23 @@ _CHANGED = """
         coalesce(current_days.valid_days, '{}'::datemultirange) as valid_days
     from current_days
     full join last_versions using (course_id, user_id, role)
+    left join spoken using (course_id, user_id, role)
     where
         coalesce(current_days.valid_days, '{}'::datemultirange)
         <> coalesce(last_versions.valid_days, '{}'::datemultirange)
+        -- A delivery that speaks for more days than those before says for these what the others said.
+        or (
+            not isempty(current_days.valid_days)
+            and not %(speaks_for)s::datemultirange <@ spoken.spoken_for
+        )
 """
 
 _WRITE_VERSIONS = """
     insert into core.enrollments (
-        organization_id, source_id, course_id, user_id, role, known_at, valid_days, speaks_for
+        organization_id, source_id, course_id, user_id, role, roster_id, known_at, valid_days, speaks_for
     )
     select
-        %(organization)s, %(source)s, course_id, user_id, role, %(as_of)s, valid_days, %(speaks_for)s::datemultirange
+        %(organization)s, %(source)s, course_id, user_id, role, %(roster)s, %(as_of)s, valid_days,
+        %(speaks_for)s::datemultirange
     from changed_enrollments
-    on conflict (organization_id, source_id, course_id, user_id, role, known_at) do update
-    set valid_days = excluded.valid_days, speaks_for = excluded.speaks_for
 """

@@ -12,6 +12,7 @@ from lyceum.database import Connection, ConnectionTarget, connect
 from lyceum.errors import ConfigurationError, InputError
 from lyceum.organizations import ROSTER_FORMAT, Source, find_organization, list_sources
 from lyceum.roster.application import apply_delivery
+from lyceum.roster.options import RosterOptions, load_options
 from lyceum.roster.reports import RosterReport
 from lyceum.settings import Settings
 
@@ -54,8 +55,11 @@ def sync_source(
         folder.mkdir(parents=True, exist_ok=True)
         found = find_deliveries(folder, ROSTER_FORMAT)
         notes = read_notes(folder)
+        options = load_options(connection, source)
         known = {
-            delivery.name: notes[delivery.name] for delivery in found if _is_noted(connection, source, delivery, notes)
+            delivery.name: notes[delivery.name]
+            for delivery in found
+            if _is_noted(connection, source, options, delivery, notes)
         }
         applied: list[RosterReport] = []
         unreadable: list[UnreadableRoster] = []
@@ -66,7 +70,8 @@ def sync_source(
                 opened = open_roster(delivery.path)
                 if not is_unchanged(delivery):
                     continue
-                if not _is_applied(connection, source, delivery.name, opened.fingerprint):
+                fingerprint = options.fingerprint_of(opened)
+                if not _is_applied(connection, source, delivery.name, fingerprint):
                     applied.append(
                         apply_delivery(connection, settings, source, opened, as_of, run_id, name=delivery.name)
                     )
@@ -74,7 +79,7 @@ def sync_source(
                 connection.rollback()
                 unreadable.append(UnreadableRoster(delivery.name, str(error)))
                 continue
-            known[delivery.name] = Note(delivery.stamp, frozenset({opened.fingerprint}))
+            known[delivery.name] = Note(delivery.stamp, frozenset({fingerprint, options.fingerprint()}))
             write_notes(folder, known)
         connection.commit()
         return SyncReport(source, tuple(applied), tuple(unreadable), len(known) - len(applied))
@@ -91,12 +96,17 @@ def _find_source(connection: Connection, organization: str, source_name: str) ->
     )
 
 
-def _is_noted(connection: Connection, source: Source, delivery: Delivery, notes: dict[str, Note]) -> bool:
+def _is_noted(
+    connection: Connection, source: Source, options: RosterOptions, delivery: Delivery, notes: dict[str, Note]
+) -> bool:
+    """Tell whether the delivery is unchanged since it was applied with these options."""
     note = notes.get(delivery.name)
+    read_with = options.fingerprint()
     return (
         note is not None
         and note.stamp == delivery.stamp
-        and all(_is_applied(connection, source, delivery.name, fingerprint) for fingerprint in note.fingerprints)
+        and read_with in note.fingerprints
+        and all(_is_applied(connection, source, delivery.name, one) for one in note.fingerprints - {read_with})
     )
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import Any
 
 import msgspec
 from psycopg.types.json import Jsonb
 
-from lyceum.adapters.oneroster import ClassRow, UserRow
+from lyceum.adapters.oneroster import ClassRow, RosterDelivery, UserRow
 from lyceum.database import Connection
 from lyceum.errors import ConfigurationError
 from lyceum.organizations import Source
@@ -63,6 +64,14 @@ class RosterOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                     f"the activity template {template!r} holds {', '.join(unknown) or 'no field'}, "
                     f"expected at least one of {', '.join('{' + field + '}' for field in _FIELDS)}"
                 )
+
+    def fingerprint(self) -> bytes:
+        """Return the SHA-256 of the options: with others, the same delivery says something else."""
+        return hashlib.sha256(msgspec.json.encode(self, order="sorted")).digest()
+
+    def fingerprint_of(self, delivery: RosterDelivery) -> bytes:
+        """Return the SHA-256 of a delivery's content as these options read it."""
+        return hashlib.sha256(delivery.fingerprint + self.fingerprint()).digest()
 
     def activities_of(self, row: ClassRow) -> list[str]:
         """Return the activity IRIs by which statements know a class, the most telling first."""

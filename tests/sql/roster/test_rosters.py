@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -9,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from lyceum import faults
+from lyceum import faults, organizations
 from lyceum.errors import ConfigurationError
-from lyceum.roster import unmatched_actors
+from lyceum.roster import configure_source, sync_source, unmatched_actors
+from lyceum.roster.landing import SyncReport
 from property import dying
-from rosters import Campus, Roster
+from rosters import HOME_PAGE, OPTIONS, Campus, Roster
 from warehouse import Warehouse
 
 MONDAY = datetime(2026, 3, 2, tzinfo=UTC)
@@ -37,7 +39,7 @@ ENROLLED = """
     inner join core.users using (organization_id)
     inner join core.courses using (organization_id)
     where users.user_id = learner_courses.learner_id and courses.course_id = learner_courses.course_id
-    order by learner_courses.learner_id, learner_courses.course_id
+    order by upper(learner_courses.enrolled_days) desc
 """
 
 
@@ -263,6 +265,45 @@ def test_nothing_of_a_roster_reaches_another_organization(campus: Campus, tmp_pa
         "select slug, count(*) from stage_three.learner_courses "
         "inner join core.organizations using (organization_id) group by slug order by slug"
     ) == [("campus", 1), ("other", 1)]
+
+
+def test_a_roster_that_is_known_is_read_again_when_the_rules_of_its_source_have_changed(campus: Campus) -> None:
+    roster = Roster([ADA], [MATH])
+    campus.collect(MONDAY + HOUR, campus.statement("u1", MONDAY))
+    campus.build(MONDAY + HOUR)
+    assert campus.apply(MONDAY + DAY, roster).actors_unmatched == 1
+    with campus.warehouse.connect() as connection:
+        source = organizations.ensure_source(
+            connection, organizations.find_organization(connection, "campus"), "roster", "oneroster", MONDAY
+        )
+        rule = {"kind": "account", "home_page": HOME_PAGE, "name": "sourced_id"}
+        configure_source(connection, source, {**OPTIONS, "identity_rules": [rule]})
+    report = campus.apply(MONDAY + DAY + HOUR, roster)
+    assert (report.is_known, report.users_merged) == (False, 1)
+
+
+def test_rosters_that_land_are_applied_once_in_the_order_in_which_they_landed(campus: Campus) -> None:
+    settings, target = campus.warehouse.settings, campus.warehouse.target
+    folder = settings.landing / "campus" / "roster"
+    first = Roster([ADA], [MATH], [("e1", "math", "u1", "student", "2026-03-02", "")]).write(folder / "b-first")
+    second = Roster([ADA], [MATH], [("e1", "math", "u1", "student", "2026-03-02", "2026-04-01")]).write(
+        folder / "a-second"
+    )
+    for order, export in enumerate((first, second)):
+        for file in export.iterdir():
+            os.utime(file, (MONDAY.timestamp() + order, MONDAY.timestamp() + order))
+    (folder / "broken").mkdir()
+    (folder / "broken" / "manifest.csv").write_text("what is this")
+
+    def sync(as_of: datetime) -> SyncReport:
+        return sync_source(target, settings, "campus", "roster", as_of, "test")
+
+    report = sync(MONDAY + HOUR)
+    assert [(one.name, one.enrollments_changed) for one in report.applied] == [("b-first", 1), ("a-second", 1)]
+    assert [one.name for one in report.unreadable] == ["broken"]
+    again = sync(MONDAY + 2 * HOUR)
+    assert (again.applied, again.known) == ((), 2)
+    assert campus.query("select days::text from core.enrollment_days") == [("{[2026-03-02,2026-04-01)}",)]
 
 
 POINTS = [point for point in faults.POINTS if point.startswith("roster.")]

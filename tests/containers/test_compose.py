@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import jsonschema
+import psycopg
 import pytest
 import yaml
 
@@ -217,6 +218,16 @@ def test_pgbouncer_knows_the_databases_and_never_asks_for_more_connections_than_
         assert stated is not None
         # Three are the superuser's, some are migrations'.
         assert asked + 10 <= int(stated[1])
+
+
+def test_prepared_statements_survive_a_pool_of_transactions() -> None:
+    """The driver prepares what it repeats. The pooler follows that since 1.21, given that the driver closes by the protocol."""
+    bouncer = configparser.ConfigParser(inline_comment_prefixes=(";",))
+    bouncer.read(DOCKER / "pgbouncer" / "pgbouncer.ini")
+
+    assert "pool_mode=transaction" in bouncer["databases"]["airflow"]
+    assert int(bouncer["pgbouncer"]["max_prepared_statements"]) > 0
+    assert psycopg.capabilities.has_send_close_prepared()
 
 
 def test_a_replica_is_no_smaller_than_its_primary_where_recovery_demands_it() -> None:

@@ -117,7 +117,8 @@ def simulate(
 ) -> None:
     """Make up deliveries of an organization and drop them into its landing folder, or into any folder.
 
-    Nothing that happens after --as-of is delivered. The next collect_raw_data takes what lies in a landing folder.
+    Nothing that happens after --as-of is delivered. The next collect_raw_data, and sync_roster, take what lies in a landing
+    folder. A roster source without identity rules of its own is given those of the simulated people.
     """
     from lyceum.cli.progress import progress
     from lyceum.simulator import RosterPlan, SimulationPlan, sample_organizations, write_deliveries
@@ -152,6 +153,7 @@ def simulate(
             subfolder=subfolder,
             progress=lambda done, total: report(done, total, "days"),
         )
+    has_rules = slug is not None and roster is not None and _tell_whose_identities_are_whose(invocation, slug, until)
     folders = sorted({file.parent for file in written.files})
     statements, files = written.counts.records, len(written.files) - written.rosters
 
@@ -160,6 +162,8 @@ def simulate(
         console.print(f"Wrote {statements:,} statements in {files} files{rosters} to", markup=False)
         for folder in folders:
             console.print(f"  {folder}", markup=False)
+        if has_rules:
+            console.print(f"The roster source of {slug} was told whose the simulated identities are.", markup=False)
 
     told = {"statements": statements, "files": files, "rosters": written.rosters, "folders": folders}
     invocation.result(told, show)
@@ -177,6 +181,23 @@ def _helpful_workers(plan: SimulationPlan) -> int:
     """Return one where starting processes would take longer than the work."""
     work = plan.days * sum(organization.learners for organization in plan.organizations)
     return (os.cpu_count() or 1) if work > _WORTH_PROCESSES else 1
+
+
+def _tell_whose_identities_are_whose(invocation: Invocation, slug: str, as_of: datetime) -> bool:
+    """Give the organization's roster source the rules of the simulated identities, unless it has rules of its own."""
+    from lyceum.database import connect
+    from lyceum.organizations import DEFAULT_ROSTER_SOURCE, ROSTER_FORMAT, ensure_source, find_organization
+    from lyceum.roster import RosterOptions, configure_source
+    from lyceum.roster.options import load_options
+    from lyceum.simulator import roster_options
+
+    with connect(invocation.target) as connection:
+        organization = find_organization(connection, slug)
+        source = ensure_source(connection, organization, DEFAULT_ROSTER_SOURCE, ROSTER_FORMAT, as_of)
+        if load_options(connection, source) != RosterOptions():
+            return False
+        configure_source(connection, source, roster_options(slug))
+    return True
 
 
 def _irregularities(shares: Mapping[str, float | None]) -> Irregularities:

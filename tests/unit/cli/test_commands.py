@@ -8,12 +8,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lyceum.cli import main
+from lyceum.roster import sync_source
 from warehouse import Warehouse
 
 CLOCK = "2026-03-09T06:00:00Z"
@@ -242,6 +244,25 @@ def test_simulated_deliveries_land_where_they_are_collected_from(
         f"{college}-2026-03-08.ndjson.gz",
         f"{college}-2026-03-09.ndjson.gz",
     ]
+
+
+def test_simulated_rosters_are_applied_as_they_land_and_know_the_people(
+    lyceum: Lyceum, college: str, warehouse: Warehouse
+) -> None:
+    size = ("--days", "2", "--learners", "20", "--courses", "2", "--unrostered", "0", "--late", "0")
+    made = lyceum("simulate", college, *size, "--roster", "1.2", "--as-of", CLOCK)
+    for folder in made["folders"]:
+        if "/xapi/" in folder:
+            lyceum("collect", folder, "--organization", college, "--format", "xapi", "--as-of", CLOCK)
+
+    clock = datetime.fromisoformat(CLOCK)
+    report = sync_source(warehouse.target, warehouse.settings, college, "roster", clock, "test")
+
+    assert made["rosters"] == len(report.applied) >= 1
+    assert report.unreadable == ()
+    assert sum(one.users_claimed for one in report.applied) > 5
+    again = lyceum("simulate", college, *size, "--seed", "2", "--roster", "1.1", "--as-of", CLOCK)
+    assert again["rosters"] >= 1
 
 
 def test_deliveries_can_be_simulated_without_a_warehouse(

@@ -40,8 +40,8 @@ class LyceumPlugin(AirflowPlugin):
             "destination": "nav",
             "nav_top_level": True,
             "url_route": route,
-            "icon": _icon("#3f3f46", drawing),
-            "icon_dark_mode": _icon("#d4d4d8", drawing),
+            "icon": _icon("#64748b", drawing),
+            "icon_dark_mode": _icon("#a8b5c6", drawing),
         }
         for title, page, route, drawing in (
             ("Data quality", "/quality/latest.html", "lyceum-data-quality", _QUALITY),

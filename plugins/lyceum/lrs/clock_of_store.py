@@ -23,22 +23,19 @@ def can_tell(times: Times) -> bool:
 
 
 def find_clock(store: StatementStore, times: Times, page_size: int) -> FiltersBy | None:
-    """Ask for the seconds around the statement's timestamp: whether it is among the answers tells. None when it stays open."""
+    """Ask for the seconds around the statement's two instants: with which of them it comes tells. None when it stays open."""
     assert times.timestamp is not None
-    since, until = times.timestamp - _REACH, times.timestamp + _REACH
-    for page in itertools.islice(store.pages(Query(since, until, page_size)), _MOST_PAGES):
-        for statement in page.statements:
-            found = times_of(statement)
-            if found.id == times.id:
-                return "timestamp"
-            if found.stored is not None and found.timestamp is not None:
-                by_stored = _lies_between(found.stored, since, until)
-                if by_stored != _lies_between(found.timestamp, since, until):
-                    return "stored" if by_stored else "timestamp"
-        if page.more is None:
-            return "stored"
-    return None
+    assert times.stored is not None
+    if _comes_with(store, times, times.timestamp, page_size):
+        return "timestamp"
+    # It may be gone altogether by now, voided for example, and would then tell nothing.
+    return "stored" if _comes_with(store, times, times.stored, page_size) else None
 
 
-def _lies_between(instant: datetime, since: datetime, until: datetime) -> bool:
-    return since - _REACH < instant < until + _REACH
+def _comes_with(store: StatementStore, times: Times, instant: datetime, page_size: int) -> bool:
+    query = Query(instant - _REACH, instant + _REACH, page_size)
+    return any(
+        times_of(statement).id == times.id
+        for page in itertools.islice(store.pages(query), _MOST_PAGES)
+        for statement in page.statements
+    )

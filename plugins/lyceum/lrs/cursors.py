@@ -17,12 +17,14 @@ FiltersBy: TypeAlias = Literal["stored", "timestamp"]
 class Cursor:
     """Everything up to `pulled_through` is in committed batches; None: nothing is yet.
 
-    `filters_by` is the property by which the store applies since and until, None while that is unknown.
+    `filters_by` is the property by which the store applies since and until, None while that is unknown. `is_history`: a pull of
+    history has not come to its end yet.
     """
 
     pulled_through: datetime | None
     filters_by: FiltersBy | None
     width: timedelta
+    is_history: bool = False
 
     def start(self, options: LrsOptions) -> datetime | None:
         """Return from where on the next pull asks; None: from the beginning."""
@@ -41,14 +43,14 @@ def read_cursor(connection: Connection, organization_id: int, source_id: int, op
     """Return the source's cursor, a new one when there is none for this endpoint and beginning."""
     row = connection.execute(
         """
-        select pulled_through, filters_by, window_seconds from ops.lrs_cursors
+        select pulled_through, filters_by, window_seconds, is_history from ops.lrs_cursors
         where organization_id = %s and source_id = %s and endpoint = %s and begins_at is not distinct from %s
         """,
         [organization_id, source_id, options.endpoint, options.since],
     ).fetchone()
     if row is None:
-        return Cursor(None, None, windows.FIRST)
-    return Cursor(row[0], row[1], timedelta(seconds=row[2]))
+        return Cursor(None, None, windows.FIRST, options.history)
+    return Cursor(row[0], row[1], timedelta(seconds=row[2]), row[3])
 
 
 def write_cursor(
@@ -58,9 +60,11 @@ def write_cursor(
     connection.execute(
         """
         insert into ops.lrs_cursors as known (
-            organization_id, source_id, endpoint, begins_at, pulled_through, filters_by, window_seconds, pulled_at
+            organization_id, source_id, endpoint, begins_at, pulled_through, filters_by, window_seconds, is_history, pulled_at
         )
-        values (%(organization)s, %(source)s, %(endpoint)s, %(since)s, %(through)s, %(filters_by)s, %(seconds)s, %(as_of)s)
+        values (
+            %(organization)s, %(source)s, %(endpoint)s, %(since)s, %(through)s, %(filters_by)s, %(seconds)s, %(is_history)s, %(as_of)s
+        )
         on conflict (organization_id, source_id) do update set
             endpoint = excluded.endpoint,
             begins_at = excluded.begins_at,
@@ -71,6 +75,7 @@ def write_cursor(
             end,
             filters_by = excluded.filters_by,
             window_seconds = excluded.window_seconds,
+            is_history = excluded.is_history,
             pulled_at = excluded.pulled_at
         """,
         {
@@ -81,6 +86,7 @@ def write_cursor(
             "through": cursor.pulled_through,
             "filters_by": cursor.filters_by,
             "seconds": max(round(cursor.width.total_seconds()), 1),
+            "is_history": cursor.is_history,
             "as_of": as_of,
         },
     )

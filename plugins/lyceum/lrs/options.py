@@ -27,7 +27,8 @@ class LrsOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     user and password (Basic) or client id and secret (OAuth 2) are found, never a secret itself. `since`: nothing that was
     stored before is asked for. `overlap_seconds` is how far behind its cursor a pull begins, `settle_seconds` how long
     a store that sends no Consistent-Through may take until a statement can be seen. `lateness_days` is the overlap where a
-    store applies since and until to the statements' timestamps. `page_size` is a wish: a store may send fewer.
+    store applies since and until to the statements' timestamps. `page_size` is a wish: a store may send fewer. With `history` all that is
+    there when the source is first pulled is loaded as history.
     """
 
     endpoint: str
@@ -43,6 +44,7 @@ class LrsOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     timeout_seconds: Annotated[int, Meta(ge=1, le=600)] = 60
     maximum_page_bytes: Annotated[int, Meta(ge=65_536, le=1_073_741_824)] = 64 * 1024 * 1024
     allow_http: bool = False
+    history: bool = False
 
 
 def read_options(values: Mapping[str, object], place: str) -> LrsOptions:

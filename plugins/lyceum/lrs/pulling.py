@@ -73,8 +73,8 @@ def pull(
     """Collect what the source's Learning Record Store has stored since the last pull, at most what it has stored at `as_of`.
 
     May be repeated at will: what is asked for twice is a duplicate. With `is_history` weeks that were never built open, as in
-    `collect_paths`; with `is_anew` everything is asked for again from the beginning. After so many `seconds` the pull is left
-    where it stands, for the next to go on.
+    `collect_paths`, in this pull and, should it not come to its end, in those that go on with it. With `is_anew` everything is
+    asked for again from the beginning. After so many `seconds` the pull is left where it stands, for the next to go on.
 
     Raises `ConfigurationError` (source, credentials, a store that refuses), `RetryableError` (the store cannot be reached, or
     another pull of the source is running), `InputError` (a store that cannot be followed safely); what was committed before
@@ -97,6 +97,8 @@ def pull(
         stack.enter_context(_sole_pull(connection, channel))
         if is_anew:
             forget_progress(connection, channel.organization_id, channel.source_id)
+        cursor = read_cursor(connection, channel.organization_id, channel.source_id, options)
+        cursor = replace(cursor, is_history=cursor.is_history or is_history)
         spool = open_spool(settings.spool, organization, source)
         run = stack.enter_context(
             open_run(
@@ -106,7 +108,7 @@ def pull(
                 source=source,
                 source_format=channel.format,
                 as_of=as_of,
-                is_history=is_history,
+                is_history=cursor.is_history,
                 run_id=run_id,
             )
         )
@@ -121,6 +123,7 @@ def pull(
             options,
             store,
             intake,
+            cursor,
             as_of.astimezone(UTC),
             lambda: seconds is None or elapsed() - began < seconds,
         )
@@ -211,6 +214,7 @@ class _Pull:
         options: LrsOptions,
         store: StatementStore,
         intake: _Intake,
+        cursor: Cursor,
         as_of: datetime,
         has_time: Callable[[], bool],
     ) -> None:
@@ -225,7 +229,8 @@ class _Pull:
         self._as_of = as_of
         self._has_time = has_time
         self._questions = 0
-        self._cursor = read_cursor(connection, source.organization_id, source.source_id, options)
+        self._is_certain = True
+        self._cursor = cursor
 
     def run(self) -> Cursor:
         """Go through time window by window until the clock of the run; return the cursor."""
@@ -240,19 +245,25 @@ class _Pull:
             complete = self._pull_window(None if position is None else position - windows.SEAM, until)
             if not self.is_finished:
                 break
-            self._remember(
-                replace(
-                    self._cursor,
-                    pulled_through=_later(self._cursor.pulled_through, complete),
-                    width=windows.next_width(width, self.statements - before),
-                )
-            )
+            self._move(complete, until, windows.next_width(width, self.statements - before))
             faults.reach("lrs.cursor_moved")
             position = until
             if position < end and not self._has_time():
                 self.is_finished = False
                 break
+        if self.is_finished and self._cursor.is_history:
+            self._remember(replace(self._cursor, is_history=False))
         return self._cursor
+
+    def _move(self, complete: datetime | None, until: datetime, width: timedelta) -> None:
+        """Move the cursor to where the window is complete. Behind one that is not complete to its end no later one moves it: the store
+        may have more to show of that one since.
+        """
+        cursor = replace(self._cursor, width=width)
+        if self._is_certain:
+            cursor = replace(cursor, pulled_through=_later(cursor.pulled_through, complete))
+        self._is_certain = self._is_certain and complete == until
+        self._remember(cursor)
 
     def _pull_window(self, since: datetime | None, until: datetime) -> datetime | None:
         """Collect the window as a whole; return through where it is complete, None when that cannot be known."""

@@ -32,7 +32,7 @@ class Spool:
         """Return the finished files, the oldest first, and remove what is unfinished."""
         for path in self.folder.glob(f"*{_UNFINISHED}"):
             path.unlink()
-        return sorted(self.folder.iterdir())
+        return sorted(self.folder.glob("*.ndjson"))
 
     def begin(self, name: str) -> SpoolFile:
         """Begin a file; the name tells nothing about anybody."""

@@ -277,6 +277,61 @@ def test_old_statements_are_refused_unless_the_pull_is_one_of_history(tenant: Te
     assert accepted(tenant) == {one["id"] for one in statements(range(5, 9), AS_OF)}
 
 
+def test_a_pull_of_history_that_breaks_off_is_gone_on_with_as_history(tenant: Tenant, door: Door) -> None:
+    store = StoreToOrder(AS_OF - 200 * DAY)
+    connect(tenant, door, store, page_size=10)
+    store.take(statements(range(30), store.now))
+    store.now = AS_OF
+    seen = 0
+
+    def tires(asked: Asked, opened: Door) -> Reply:
+        nonlocal seen
+        reply = store(asked, opened)
+        seen += len(reply.content["statements"])
+        return reply if seen <= 20 else Reply.of({}, 503)
+
+    door.always = tires
+    with pytest.raises(RetryableError):
+        pulled(tenant, AS_OF, is_history=True)
+    door.always = store
+    report = pulled(tenant, AS_OF)
+    assert report.collected.quarantined.total() == 0
+    assert accepted(tenant) == store.ids()
+
+    store.take([statement(99, AS_OF - 150 * DAY)])
+    assert pulled(tenant, AS_OF + MINUTE).collected.quarantined == {"too_late": 1}
+
+
+def test_a_source_can_say_that_its_past_is_history(tenant: Tenant, door: Door) -> None:
+    store = StoreToOrder(AS_OF - 200 * DAY)
+    connect(tenant, door, store, history=True)
+    store.take(statements(range(5), store.now))
+    store.now = AS_OF
+    pulled(tenant, AS_OF)
+    assert accepted(tenant) == store.ids()
+
+    store.take([statement(99, AS_OF - 150 * DAY)])
+    assert pulled(tenant, AS_OF + MINUTE).collected.quarantined == {"too_late": 1}
+
+
+def test_the_cursor_stays_behind_what_was_not_complete_when_it_was_asked(tenant: Tenant, door: Door) -> None:
+    """While later windows are pulled, the store becomes consistent through more: that says nothing of the earlier ones."""
+    store = StoreToOrder(AS_OF - 20 * DAY)
+    since = AS_OF - 30 * DAY
+    connect(tenant, door, store, since=since.isoformat(), overlap_seconds=1)
+    store.now = AS_OF
+    through = iter([since + 2 * HOUR, *[AS_OF] * 50])
+
+    def catches_up(asked: Asked, opened: Door) -> Reply:
+        reply = store(asked, opened)
+        reply.headers["X-Experience-API-Consistent-Through"] = next(through).isoformat()
+        return reply
+
+    door.always = catches_up
+    assert pulled(tenant, AS_OF).pulled_through == since + 2 * HOUR
+    assert pulled(tenant, AS_OF).pulled_through == AS_OF
+
+
 def test_everything_can_be_asked_for_anew(tenant: Tenant, door: Door) -> None:
     store = StoreToOrder(AS_OF, filters_by="timestamp")
     connect(tenant, door, store, lateness_days=1)

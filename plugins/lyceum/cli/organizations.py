@@ -29,20 +29,24 @@ def organization() -> None:
 @json_option
 @pass_invocation
 def add(invocation: Invocation, slug: str, name: str | None, time_zone: str, as_of: datetime | None) -> None:
-    """Add an organization, with an xAPI source whose landing folder is printed."""
+    """Add an organization, with a source of events and one of rosters, whose landing folders are printed."""
     from lyceum.database import connect
-    from lyceum.organizations import DEFAULT_SOURCE, add_organization, landing_folder
+    from lyceum.organizations import DEFAULT_ROSTER_SOURCE, DEFAULT_SOURCE, add_organization, landing_folder
 
     with connect(invocation.target) as connection:
         added = add_organization(connection, slug, name or slug, time_zone, as_of or invocation.clock())
-    folder = landing_folder(invocation.settings, added.slug, DEFAULT_SOURCE)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder, roster_folder = (
+        landing_folder(invocation.settings, added.slug, source) for source in (DEFAULT_SOURCE, DEFAULT_ROSTER_SOURCE)
+    )
+    for made in (folder, roster_folder):
+        made.mkdir(parents=True, exist_ok=True)
 
     def show(console: Console) -> None:
         console.print(f"Added {added.name} ({added.time_zone}).", markup=False)
-        console.print(f"Files dropped into {folder} are collected every 15 minutes.", markup=False)
+        console.print(f"xAPI files dropped into {folder} are collected every 15 minutes,", markup=False)
+        console.print(f"OneRoster exports dropped into {roster_folder} likewise.", markup=False)
 
-    invocation.result({"organization": added, "landing_folder": folder}, show)
+    invocation.result({"organization": added, "landing_folder": folder, "roster_folder": roster_folder}, show)
 
 
 @organization.command(name="list")
@@ -70,6 +74,40 @@ def list_all(invocation: Invocation) -> None:
         console.print(table)
 
     invocation.result(found, show)
+
+
+@organization.command(epilog="\b\nExample:\n    lyceum organization unmatched harbor-college")
+@click.argument("slug")
+@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Show at most so many people.")
+@json_option
+@pass_invocation
+def unmatched(invocation: Invocation, slug: str, limit: int) -> None:
+    """List people with activity whom no roster names, those seen last first, by their pseudonymous ids.
+
+    Many of them say that an identity rule is missing or wrong: see `lyceum roster --help`.
+    """
+    from lyceum.database import connect
+    from lyceum.roster import unmatched_actors
+
+    with connect(invocation.target) as connection:
+        people = unmatched_actors(connection, slug, limit)
+
+    def show(console: Console) -> None:
+        from rich.table import Table
+
+        if not people:
+            console.print("Everybody with published activity is in a roster.")
+            return
+        table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 3, 0, 0))
+        for title in ("user", "courses", "first event", "last event"):
+            table.add_column(title, justify="right" if title in ("user", "courses") else "left")
+        for person in people:
+            table.add_row(
+                str(person.user_id), str(person.courses), str(person.first_event_on), str(person.last_event_on)
+            )
+        console.print(table)
+
+    invocation.result(people, show)
 
 
 @organization.command(

@@ -55,6 +55,7 @@ def test_the_commands_that_the_documentation_names_exist() -> None:
         "psql",
         "organization add",
         "organization list",
+        "organization unmatched",
         "collect",
         "simulate",
         "build",

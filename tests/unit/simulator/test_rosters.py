@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections import Counter
 from dataclasses import replace
@@ -24,6 +25,7 @@ from lyceum.simulator import (
     simulate_all,
     write_delivery,
 )
+from unit.adapters.oneroster.roster_files import HEADERS, USERS_1_1
 
 CLEAN = RosterPlan(unrostered=0.0, late=0.0, malformed=0.0)
 PLAN = SimulationPlan(
@@ -83,6 +85,32 @@ def test_every_row_is_accepted_by_a_reader_that_refuses_what_the_standard_forbid
         assert not [row for row in rows if isinstance(row, RefusedRow)]
         modes = {mode for mode in opened.files.values() if mode != "absent"}
         assert modes == {"bulk" if roster.mode == "full" else "delta"}
+
+
+@pytest.mark.parametrize("version", ["1.2", "1.1"])
+def test_files_have_the_standards_columns_in_its_order_and_state_changes_in_deltas_alone(version: str) -> None:
+    for roster in _rosters(replace(PLAN, roster=replace(CLEAN, version=version))):
+        tables = {name.removesuffix(".csv"): content.decode() for name, content in roster.files.items()}
+        stated = dict(csv.reader(tables.pop("manifest").splitlines()))
+        files = {name.removeprefix("file."): mode for name, mode in stated.items() if name.startswith("file.")}
+        assert len(files) == (21 if version == "1.2" else 13)
+        assert (stated["manifest.version"], stated["oneroster.version"]) == ("1.0", version)
+        mode = "bulk" if roster.mode == "full" else "delta"
+        assert {name for name, found in files.items() if found == mode} == set(tables)
+        assert set(files.values()) <= {mode, "absent"}
+        for kind, text in tables.items():
+            header, *rows = csv.reader(text.splitlines())
+            metadata = ["metadata.xapiActivity"] if kind == "classes" else []
+            assert header == [
+                *(USERS_1_1 if (kind, version) == ("users", "1.1") else HEADERS[kind]).split(","),
+                *metadata,
+            ]
+            for row in rows:
+                if roster.mode == "full":
+                    assert row[1:3] == ["", ""]
+                else:
+                    assert row[1] in ("active", "tobedeleted")
+                    assert row[2] == f"{roster.day}T02:00:00.000Z"
 
 
 def test_roles_are_told_in_both_versions(tmp_path: Path) -> None:

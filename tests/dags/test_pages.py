@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lyceum.reporting.shelf import documentation_page, place, quality_folder
+from lyceum.supervisor import AirflowServices
 from lyceum.supervisor.credentials import administrator_password
 from warehouse import Warehouse
 
@@ -38,9 +40,11 @@ TRESPASSES = (
 
 
 @pytest.fixture(scope="module")
-def said(airflow: tuple[Warehouse, dict[str, str]]) -> dict[str, Any]:
-    warehouse, environment = airflow
-    settings = warehouse.settings
+def said(airflow: tuple[Warehouse, dict[str, str]], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    # A home of its own beside the shared metadata: other tests look at the pages of theirs.
+    warehouse, _ = airflow
+    settings = replace(warehouse.settings, home=tmp_path_factory.mktemp("pages") / "home")
+    environment = AirflowServices(settings).environment(warehouse.target)
     folder = quality_folder(settings)
     place(folder / "latest.html", b"the latest report")
     place(folder / "build-7.html", b"the report of build 7")

@@ -5,6 +5,7 @@ Each number is looked up again in all day rows; nothing is carried along.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, timedelta
@@ -76,8 +77,11 @@ def learner_summary(figures: Figures, last_closed: date) -> dict[Pair, Row]:
             else membership.completed_at,
             "is_at_risk": membership is not None and last_closed in membership.at_risk_on,
         }
-    for course in {pair.course for pair in rows}:
-        _rank([row for pair, row in rows.items() if pair.course == course])
+    courses: dict[str | None, list[Row]] = defaultdict(list)
+    for pair, row in rows.items():
+        courses[pair.course].append(row)
+    for course in courses.values():
+        _rank(course)
     return rows
 
 
@@ -126,12 +130,12 @@ def _rank(course: Sequence[Row]) -> None:
         )
     for row in course:
         row["engagement_rank"] = row["struggle_rank"] = None
+    efforts = sorted(map(_effort, active))
     for row in active:
-        row["engagement_rank"] = percent_rank(_effort(row), [_effort(other) for other in active])
+        row["engagement_rank"] = percent_rank(_effort(row), efforts)
+    ratios = sorted(row["weekly_attempts_per_pass"] for row in trying)
     for row in trying:
-        row["struggle_rank"] = percent_rank(
-            row["weekly_attempts_per_pass"], [other["weekly_attempts_per_pass"] for other in trying]
-        )
+        row["struggle_rank"] = percent_rank(row["weekly_attempts_per_pass"], ratios)
     for row in course:
         row["engagement_band"] = _band(row["engagement_rank"])
         row["is_struggling"] = (
@@ -147,10 +151,10 @@ def _effort(row: Row) -> Fraction:
 
 
 def percent_rank(value: Fraction, ranked: Sequence[Fraction]) -> Fraction:
-    """Share of the others with a smaller value; 0 for the only one."""
+    """Share of the others with a smaller value; 0 for the only one. `ranked` are all values in order."""
     if len(ranked) == 1:
         return Fraction(0)
-    rank = quotient(sum(other < value for other in ranked), len(ranked) - 1)
+    rank = quotient(bisect_left(ranked, value), len(ranked) - 1)
     assert rank is not None
     return rank
 

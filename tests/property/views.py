@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -11,6 +11,8 @@ from typing import Any
 
 from hypothesis import note
 
+from lyceum import organizations
+from lyceum.identity import organization_hasher
 from lyceum.views import VIEWS, refresh
 from oracle.figures import Row
 from oracle.views import Pair, learner_summary, organization_metrics
@@ -47,6 +49,28 @@ class ViewedProduct(Product):
         )
         assert len(rows) <= 1
         return _exactly(rows[0], {"organization_id"}) if rows else None
+
+
+class WholeProduct(ViewedProduct):
+    """The one organization of a warehouse, whose people and courses are found by their identifiers."""
+
+    def names(self, slug: str, learners: Iterable[str], courses: Iterable[str]) -> Names:
+        with self._lent.connect() as connection:
+            found = organizations.find_organization(connection, slug)
+            self._ids[slug] = found.organization_id
+            hasher = organization_hasher(connection, self._lent.settings, found.organization_id)
+        users = {
+            bytes(value): user
+            for value, user in self._rows(
+                "select identity_hash, user_id from core.user_identities where organization_id = %(organization)s", slug
+            )
+        }
+        ids = {activity: course for course, activities in self.courses(slug).items() for activity in activities}
+        unassigned = [course for course, activities in self.courses(slug).items() if not activities]
+        return Names(
+            {users[hasher.hash(learner)]: learner for learner in learners},
+            {ids[course]: course for course in courses} | dict.fromkeys(unassigned),
+        )
 
 
 class ViewComparison(Comparison):

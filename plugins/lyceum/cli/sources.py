@@ -71,6 +71,12 @@ def source() -> None:
 @click.option("--timeout-seconds", type=int, help="How long an answer may take. Default: 60.")
 @click.option("--maximum-page-bytes", type=int, help="How large an answer may be. Default: 64 MiB.")
 @click.option(
+    "--history",
+    is_flag=True,
+    default=None,
+    help="Load what is there when the source is first pulled into old weeks, too.",
+)
+@click.option(
     "--allow-http", is_flag=True, default=None, help="Send credentials unencrypted, on a network that you trust."
 )
 @as_of_option()

@@ -138,7 +138,17 @@ def test_a_store_is_added_tried_pulled_and_listed(lyceum: Lyceum, door: Door, mo
     door.always = store
     monkeypatch.setenv("LYCEUM_CREDENTIALS_CAMPUS_LRS", "ada:s3cret")
     of_acme = (SOURCE, "--organization", "acme")
-    lyceum("add", *of_acme, "--channel", "lrs", "--endpoint", door.endpoint, "--credentials", "campus_lrs")
+    stated = (
+        "--endpoint",
+        door.endpoint,
+        "--credentials",
+        "campus_lrs",
+        "--history",
+        "--allow-http",
+        "--page-size",
+        "50",
+    )
+    lyceum("add", *of_acme, "--channel", "lrs", *stated)
     tried = lyceum("test", *of_acme, "--as-of", AS_OF.isoformat())
     assert tried["about"] == ["2.0.0", "1.0.3"]
     assert (tried["version"], tried["statements"], tried["has_more"]) == ("2.0.0", 2, True)

@@ -52,7 +52,10 @@ def outcome(
         open_door() as of_airflow,
         open_door() as of_environment,
         open_door() as refusing,
+        pytest.MonkeyPatch.context() as patch,
     ):
+        # What `lyceum up` sees when it starts Airflow.
+        patch.setenv("LYCEUM_CREDENTIALS_STORE_TWO", "grace:of the environment")
         metadata = f"airflow_{uuid4().hex[:12]}"
         warehouse = replace(lent, settings=replace(lent.settings, airflow_database=metadata))
         ensure_databases(warehouse.target, [metadata])
@@ -84,7 +87,6 @@ def outcome(
                 env={
                     **services.environment(warehouse.target),
                     "AIRFLOW_CONN_STORE_ONE": CONNECTION,
-                    "LYCEUM_CREDENTIALS_STORE_TWO": "grace:of the environment",
                 },
                 capture_output=True,
                 text=True,

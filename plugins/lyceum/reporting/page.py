@@ -114,7 +114,9 @@ def _environment() -> jinja2.Environment:
     filters: dict[str, Callable[..., object]] = {
         "instant": _instant,
         "number": lambda value: f"{value:,}",
-        "plural": lambda number, noun: f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s",
+        "plural": lambda number, one, many=None: (
+            f"{number:,} {one}" if number == 1 else f"{number:,} {many or one + 's'}"
+        ),
         "age": _age,
         "words": lambda name: str(name).replace("_", " "),
         "key": _key,

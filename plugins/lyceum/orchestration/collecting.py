@@ -109,6 +109,8 @@ def _pull(where: Settings, organization: str, source: str, clock: datetime) -> d
     from lyceum.lrs import pull
     from lyceum.orchestration.credentials import find_credentials
 
+    # A line for each page would bury the rest.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     report = pull(
         target(where),
         where,

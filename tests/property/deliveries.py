@@ -21,6 +21,7 @@ from property.comparison import ALWAYS, Comparison, Organization
 from property.histories import BEGINNINGS, GARBAGE, UNUSABLE, Told, moments, sittings, voids
 from property.population import LEARNERS, ZONES
 from property.product import Product
+from property.rosters import SCHOOLS, SPELLINGS, Desk, deliveries
 from property.spelling import CONTAINERS, File, encode, exact, pack, respell
 from warehouse import Warehouse
 
@@ -48,7 +49,9 @@ class DeliveryMachine(RuleBasedStateMachine):
         self._told: dict[Organization, list[Told]] = defaultdict(list)
         self._files: dict[Organization, list[File]] = defaultdict(list)
         self._now = ALWAYS
+        self._desks: dict[tuple[Organization, str], Desk] = {}
         self._is_built = True
+        self._is_interrupted = False
         self._has_failed = False
 
     def teardown(self) -> None:
@@ -101,6 +104,14 @@ class DeliveryMachine(RuleBasedStateMachine):
         files = [*self._pack(data, [void.line]), *self._pack(data, [one.line for one in fresh])]
         self._collect(organization, files, is_history=False)
 
+    @rule(data=st.data())
+    def deliver_a_roster(self, data: st.DataObject) -> None:
+        """A school says who learns and teaches what, anew or differently."""
+        if self._is_interrupted:
+            # What the interrupted build has published is not known exactly, and a roster speaks for what was not.
+            self._build()
+        self._deliver_a_roster(data)
+
     @rule(data=st.data(), zone=st.sampled_from(ZONES), days=st.integers(2, 6))
     def move(self, data: st.DataObject, zone: str, days: int) -> None:
         """The organization moves to another zone, a few days from now."""
@@ -141,16 +152,21 @@ class DeliveryMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def build_while_collecting(self, data: st.DataObject) -> None:
         """Whatever arrives while a build is on its way, the next one sets it right."""
+        if self._is_interrupted:
+            self._build()
 
         def interrupt(step: str) -> None:
-            what = data.draw(st.sampled_from(["nothing", "nothing", "anything", "voids", "history"]))
+            what = data.draw(st.sampled_from(["nothing", "nothing", "anything", "voids", "history", "roster"]))
             note(f"before {step}: {what}")
             if what == "voids":
                 self._deliver_voids(data, is_history=False)
+            elif what == "roster":
+                self._deliver_a_roster(data)
             elif what != "nothing":
                 self._deliver_anything(data, is_history=what == "history")
 
         self._is_built = False
+        self._is_interrupted = True
         self._guarded(lambda: self._comparison.build_with_interruptions(self._now, interrupt))
 
     @rule(data=st.data(), reason=st.sampled_from(sorted(REPLAYABLE)))
@@ -170,6 +186,7 @@ class DeliveryMachine(RuleBasedStateMachine):
     def _build(self) -> None:
         self._guarded(lambda: self._comparison.build(self._now))
         self._is_built = True
+        self._is_interrupted = False
 
     def _choose(self, data: st.DataObject) -> Organization:
         return data.draw(st.sampled_from(self._comparison.organizations), label="organization")
@@ -192,6 +209,22 @@ class DeliveryMachine(RuleBasedStateMachine):
         lines = data.draw(st.permutations(lines))
         garbage = data.draw(st.lists(st.sampled_from(GARBAGE), max_size=1))
         self._collect(organization, self._pack(data, [*lines, *garbage]), is_history)
+
+    def _deliver_a_roster(self, data: st.DataObject) -> None:
+        organization = self._choose(data)
+        name = data.draw(st.sampled_from(sorted(SCHOOLS)), label="source")
+        desk = self._desks.get((organization, name))
+        self._is_built = False
+        has_failed = self._has_failed
+        self._has_failed = True
+        if desk is None:
+            desk = self._desks[organization, name] = Desk(SCHOOLS[name])
+            self._comparison.configure_source(organization, name, desk.school.options, self._now)
+        delivery = data.draw(deliveries(desk, organization.calendar.local_date(self._now)), label="delivery")
+        desk.write(delivery)
+        spelling = data.draw(st.sampled_from(SPELLINGS))
+        self._comparison.deliver_roster(organization, name, delivery, self._now, spelling)
+        self._has_failed = has_failed
 
     def _deliver_voids(self, data: st.DataObject, is_history: bool) -> None:
         organization = self._choose(data)

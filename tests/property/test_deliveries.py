@@ -13,7 +13,8 @@ from property.deliveries import DeliveryMachine
 from warehouse import SharedServer
 
 QUICK = settings(
-    max_examples=4,
+    # About seven seconds each on two quiet cores.
+    max_examples=6,
     stateful_step_count=14,
     deadline=None,
     derandomize=True,

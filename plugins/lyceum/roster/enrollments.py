@@ -201,7 +201,8 @@ _CHANGED = """
             course_id,
             user_id,
             role,
-            valid_days
+            valid_days,
+            speaks_for
         from core.enrollments
         where organization_id = %(organization)s and source_id = %(source)s
         order by
@@ -210,20 +211,6 @@ _CHANGED = """
             role,
             known_at desc,
             roster_id desc
-    ),
-
-    spoken as (
-        select
-            course_id,
-            user_id,
-            role,
-            range_agg(speaks_for) as spoken_for
-        from core.enrollments
-        where organization_id = %(organization)s and source_id = %(source)s
-        group by
-            course_id,
-            user_id,
-            role
     )
 
     select
@@ -233,15 +220,11 @@ _CHANGED = """
         coalesce(current_days.valid_days, '{}'::datemultirange) as valid_days
     from current_days
     full join last_versions using (course_id, user_id, role)
-    left join spoken using (course_id, user_id, role)
     where
         coalesce(current_days.valid_days, '{}'::datemultirange)
         <> coalesce(last_versions.valid_days, '{}'::datemultirange)
-        -- A delivery that speaks for more days than those before says for these what the others said.
-        or (
-            not isempty(current_days.valid_days)
-            and not %(speaks_for)s::datemultirange <@ spoken.spoken_for
-        )
+        -- What is unchanged is said anew for days that the last version does not speak for.
+        or not %(speaks_for)s::datemultirange <@ last_versions.speaks_for
 """
 
 _WRITE_VERSIONS = """

@@ -232,7 +232,7 @@ DAMAGE: dict[SuiteName, dict[str, str]] = {
             "learner_courses", "completed_at = now()", "completed_on is null"
         ),
         "learner_courses.is_enrolled_outside_its_events": (
-            "update core.roster_classes set rostered_days = '{}';"
+            "update build.int_build__rostered_courses set rostered_days = '{}';"
             + _one(
                 "learner_courses",
                 "enrolled_days = enrolled_days + datemultirange(daterange(first_event_on - 300, first_event_on - 299))",

@@ -131,6 +131,56 @@ def test_an_organization_whose_events_are_gone_disappears_from_the_views(tenants
         assert history(tenants, view)[-1][4] == 0
 
 
+NEVER_CAME = """
+    with somebody as (
+        insert into core.users (organization_id, created_at) values (1, now()) returning user_id
+    )
+
+    insert into stage_three.learner_courses (organization_id, learner_id, course_id, enrolled_days, at_risk_days)
+    select
+        1, somebody.user_id, spans.course_id, '{[2026-10-01, 9999-12-31)}', '{[2026-10-08, 9999-12-31)}'
+    from somebody
+    cross join (
+        select spans.course_id
+        from stage_three.learner_courses as spans
+        inner join core.courses as courses on spans.course_id = courses.course_id and not courses.is_unassigned
+        where spans.organization_id = 1
+        limit 1
+    ) as spans
+"""
+COUNTED = """
+    update stage_three.aggregated_analytics as days
+    set
+        enrollments_open = enrollments_open + 1,
+        completion_rate = round(enrollments_completed::numeric / (enrollments_open + 1), 6),
+        learners_at_risk = learners_at_risk + 1
+    where organization_id = 1 and subject_type = 'organization' and period_type = 'day'
+"""
+
+
+def test_a_learner_whom_only_a_roster_knows_is_shown_as_inactive_and_at_risk(tenants: Tenants) -> None:
+    for view in VIEWS:
+        tenants.refresh(view, AS_OF)
+    before = tenants.query("select learners_enrolled from stage_three.mv_organization_metrics order by organization_id")
+    tenants.execute(NEVER_CAME)
+    tenants.execute(COUNTED)
+    tenants.execute("update ops.organization_watermarks set data_version = data_version + 1 where organization_id = 1")
+    for view in VIEWS:
+        tenants.refresh(view, LATER)
+    shown = tenants.query(
+        f"""
+        select
+            enrolled_on::text, is_enrolled, is_at_risk, is_completed, engagement_band, engagement_rank, struggle_rank,
+            is_struggling, lifetime_event_count, weekly_time_on_task_seconds, last_event_at, current_streak_days
+        from {SUMMARY}
+        where lifetime_event_count = 0
+        """
+    )
+    assert shown == [("2026-10-01", True, True, False, "inactive", None, None, False, 0, None, None, 0)]
+    after = tenants.query("select learners_enrolled from stage_three.mv_organization_metrics order by organization_id")
+    assert after == [(before[0][0] + 1,), before[1]]
+
+
 DAMAGE = {
     "learner": "update stage_three.learner_courses set at_risk_days = '{[2020-01-01,)}' where organization_id = 2",
     "organization": (

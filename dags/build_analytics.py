@@ -11,8 +11,9 @@ organizations. Before it, expectations and reconciliation audit the candidates i
 published and the last version stays up. At the end due weeks are archived and sealed. However it ends, the data-quality
 report in `LYCEUM_HOME/reports/quality` tells what was found.
 
-**Re-running.** Trigger the DAG again: whatever is pending is still pending. A build whose tasks died is abandoned by the
-next `begin`. Do not clear single tasks of an old run; its build has ended. The clock of a run is the time it was woken.
+**Re-running** or clearing any run, old ones too, is safe: it builds what is pending now with that run's clock, takes nothing back,
+and does nothing where nothing is pending. A build whose tasks died is abandoned by the next `begin`. A single step of an
+old run, before `seal`, has no build left to work on: it fails, says so, and changes nothing. The clock of a run is the time it was woken.
 """
 
 from datetime import timedelta

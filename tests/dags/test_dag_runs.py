@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from lyceum.alerts import open_alerts
 from lyceum.analytics import build
 from lyceum.organizations import add_organization, landing_folder
 from lyceum.simulator import OrganizationPlan, SimulationPlan, simulate
@@ -62,6 +63,9 @@ def outcomes(airflow: tuple[Warehouse, dict[str, str]]) -> dict[str, Any]:
         "misnamed": {"dag_id": "load_history", "run_after": later(5), "conf": {**params, "organization": "nobody"}},
         "unclear": {"dag_id": "load_history", "run_after": later(6), "conf": {**params, "path": "/does/not/exist"}},
         "published": {"dag_id": "publish_documentation", "run_after": later(7)},
+        # By place in this list: a build that is over, and one that would still be running.
+        "late after its end": {"late": 1, "state": "success"},
+        "late": {"late": 3, "state": "running"},
     }
     program = Path(__file__).with_name("dag_runs.py")
     said = subprocess.run(
@@ -172,3 +176,16 @@ def test_an_error_that_a_person_must_mend_is_not_tried_again(outcomes: dict[str,
     assert failed["state"] == "failed"
     assert failed["tasks"]["collect_history"] == ["failed", 1]
     assert failed["tasks"]["announce"][0] == "upstream_failed"
+
+
+def test_failures_and_late_runs_are_open_alerts_and_a_run_that_is_over_is_not_late(
+    outcomes: dict[str, Any], airflow: tuple[Warehouse, dict[str, str]]
+) -> None:
+    with airflow[0].connect() as connection:
+        failed, late = open_alerts(connection)
+
+    assert (failed.kind, failed.subject) == ("task_failed", "load_history.collect_history")
+    assert outcomes["misnamed"]["run_id"] in failed.message
+    assert "ConfigurationError" in failed.message
+    assert (late.kind, late.subject) == ("run_late", "build_analytics")
+    assert outcomes["built again"]["run_id"] in late.message

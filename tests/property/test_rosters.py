@@ -179,7 +179,9 @@ def test_a_delta_changes_only_what_it_names(comparison: Comparison, one: Organiz
 def test_one_person_in_two_enrollments_of_a_class_is_enrolled_once(comparison: Comparison, one: Organization) -> None:
     parts = (learns(BOB, 0, 3), learns(BOB, 2, sourced_id="e-2"), teaches(BOB, 1, 5))
     comparison.deliver_roster(one, "sis", roster(*parts), MONDAY)
-    comparison.deliver(one, file(comparison, view(MONDAY), view(MONDAY + 2 * DAY, 1)), MONDAY + 3 * DAY)
+    comparison.deliver(
+        one, file(comparison, view(MONDAY), view(MONDAY + HOUR, 1), view(MONDAY + 2 * DAY, 1)), MONDAY + 3 * DAY
+    )
     comparison.build(MONDAY + 4 * DAY)
     comparison.deliver_roster(one, "sis", roster(parts[0], parts[2]), MONDAY + 4 * DAY)
     comparison.build(MONDAY + 7 * DAY)
@@ -238,7 +240,7 @@ def test_a_course_is_left_to_its_events_where_no_roster_names_it(comparison: Com
 def test_identities_that_turn_out_to_be_one_person_are_told_as_one_in_open_weeks(
     comparison: Comparison, one: Organization
 ) -> None:
-    comparison.deliver_roster(one, "sis", roster(learns(ANN), teaches(TOM)), MONDAY)
+    comparison.deliver_roster(one, "sis", roster(learns(ANN), teaches(TOM), users=(ANN, TOM)), MONDAY)
     for number in (0, 8, 15):
         events = [view(MONDAY + number * DAY + minutes * HOUR / 60, minutes % 2) for minutes in range(4)]
         comparison.deliver(one, file(comparison, *events), MONDAY + number * DAY + 2 * HOUR)
@@ -246,6 +248,7 @@ def test_identities_that_turn_out_to_be_one_person_are_told_as_one_in_open_weeks
     comparison.configure_source(one, "hr", OPTIONS, MONDAY)
     both = Delivery(True, (User("7", "ann@example.org", "bob 1"),), (), (), ())
     comparison.deliver_roster(one, "hr", both, MONDAY + 15 * DAY + 3 * HOUR)
+    assert [merge.rekeyed_from for merge in one.expected.people.merges] == [day(7)]
     comparison.build(MONDAY + 15 * DAY + 4 * HOUR)
     late = [view(MONDAY + 16 * DAY), view(MONDAY + 16 * DAY, 1)]
     comparison.deliver(one, file(comparison, *late), MONDAY + 17 * DAY)

@@ -241,6 +241,8 @@ def test_identities_that_turn_out_to_be_one_person_are_told_as_one_in_open_weeks
     comparison: Comparison, one: Organization
 ) -> None:
     comparison.deliver_roster(one, "sis", roster(learns(ANN), teaches(TOM), users=(ANN, TOM)), MONDAY)
+    elsewhere = view(MONDAY, 1, context={"contextActivities": {"parent": [COURSES[1]]}})
+    comparison.deliver(one, file(comparison, elsewhere), MONDAY + HOUR)
     for number in (0, 8, 15):
         events = [view(MONDAY + number * DAY + minutes * HOUR / 60, minutes % 2) for minutes in range(4)]
         comparison.deliver(one, file(comparison, *events), MONDAY + number * DAY + 2 * HOUR)

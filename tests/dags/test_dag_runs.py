@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -45,6 +46,12 @@ def outcomes(airflow: tuple[Warehouse, dict[str, str]]) -> dict[str, Any]:
         landed.write_bytes(delivery.content())
         # The clock of a run decides what has landed, and this module was read some time ago.
         os.utime(landed, (CLOCK.timestamp(), CLOCK.timestamp()))
+    late = json.loads(first.lines[0]) | {
+        "id": str(uuid.uuid4()),
+        "timestamp": (CLOCK - timedelta(days=40)).isoformat(),
+    }
+    (folder / "late.ndjson").write_text(json.dumps(late) + "\n")
+    os.utime(folder / "late.ndjson", (CLOCK.timestamp(), CLOCK.timestamp()))
     history = warehouse.settings.home / "history.ndjson.gz"
     history.write_bytes(gzip.compress("".join(f"{line}\n" for line in first.lines).encode()))
     # A build whose process is gone.
@@ -63,6 +70,11 @@ def outcomes(airflow: tuple[Warehouse, dict[str, str]]) -> dict[str, Any]:
         "misnamed": {"dag_id": "load_history", "run_after": later(5), "conf": {**params, "organization": "nobody"}},
         "unclear": {"dag_id": "load_history", "run_after": later(6), "conf": {**params, "path": "/does/not/exist"}},
         "published": {"dag_id": "publish_documentation", "run_after": later(7)},
+        "replayed": {
+            "dag_id": "replay_quarantine",
+            "run_after": later(8),
+            "conf": {"organization": PLAN.slug, "reason": "too_late"},
+        },
         # By place in this list: a build that is over, and one that would still be running.
         "late after its end": {"late": 1, "state": "success"},
         "late": {"late": 3, "state": "running"},
@@ -82,7 +94,7 @@ def outcomes(airflow: tuple[Warehouse, dict[str, str]]) -> dict[str, Any]:
         **found,
         "dead build": dead.build_id,
         "history": len(first.lines),
-        "landed": sum(len(delivery.lines) for delivery in others),
+        "landed": sum(len(delivery.lines) for delivery in others) + 1,
     }
 
 
@@ -165,8 +177,23 @@ def test_history_is_loaded_as_of_the_given_clock(
     assert loaded["state"] == "success"
     assert loaded["returned"]["collect_history"]["records"] == outcomes["history"] > 0
     with airflow[0].connect() as connection:
-        clocks = connection.execute("select distinct collected_at from ops.batches where is_history").fetchall()
+        clocks = connection.execute(
+            "select distinct collected_at from ops.batches where is_history and input_id is not null"
+        ).fetchall()
     assert clocks == [(CLOCK,)]
+
+
+def test_an_event_that_came_too_late_is_collected_when_it_is_replayed(outcomes: dict[str, Any]) -> None:
+    replayed = outcomes["replayed"]
+
+    assert replayed["state"] == "success"
+    assert replayed["returned"]["replay_refused"] == {
+        "rows": 1,
+        "events": 1,
+        "duplicates": 0,
+        "refused_again": 0,
+        "without_payload": 0,
+    }
 
 
 @pytest.mark.parametrize("name", ["misnamed", "unclear"])

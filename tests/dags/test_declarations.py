@@ -170,7 +170,7 @@ def test_what_collects_wakes_the_build(read: dict[str, Any]) -> None:
 
     assert sorted(dags["build_analytics"]["assets"]) == ["raw_data_collection", "roster"]
     assert dags["sync_roster"]["tasks"]["announce"]["outlets"] == ["roster"]
-    for name in ("collect_raw_data", "load_history"):
+    for name in ("collect_raw_data", "load_history", "replay_quarantine"):
         assert dags[name]["tasks"]["announce"]["outlets"] == ["raw_data_collection"]
 
 

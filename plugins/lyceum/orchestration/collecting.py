@@ -1,4 +1,4 @@
-"""The tasks of `collect_raw_data` and `load_history`."""
+"""The tasks of `collect_raw_data`, `load_history` and `replay_quarantine`."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from lyceum.orchestration.task_policy import library_task
 if TYPE_CHECKING:
     from lyceum.collect import CollectReport
     from lyceum.organizations import Format
+    from lyceum.records import Reason
     from lyceum.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -130,6 +131,33 @@ def _pull(where: Settings, organization: str, source: str, clock: datetime) -> d
         report.pulled_through.isoformat() if report.pulled_through else "nothing yet",
     )
     return {"pages": report.pages, "statements": report.statements, **_counts([report.collected])}
+
+
+@library_task
+def replay_refused(organization: str, reason: Reason) -> dict[str, int]:
+    """Collect an organization's refused records of one reason once more; return the counts."""
+    from lyceum.collect import replay
+    from lyceum.database import target
+
+    where = settings()
+    report = replay(
+        target(where),
+        where,
+        organization=organization,
+        reason=reason,
+        as_of=as_of(),
+        run_id=run_name(),
+        progress=LoggedProgress(),
+    )
+    counts = {
+        "rows": report.rows_considered,
+        "events": report.events_accepted,
+        "duplicates": report.duplicates,
+        "refused_again": sum(report.refused_again.values()),
+        "without_payload": report.without_payload,
+    }
+    _log.info("%s", ", ".join(f"{count:,} {name}" for name, count in counts.items()))
+    return counts
 
 
 def announce(outlet_events: Mapping[Any, Any]) -> None:

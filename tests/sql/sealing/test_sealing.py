@@ -29,7 +29,12 @@ MONDAY = date(2026, 11, 2)
 # The week ends on Monday 2026-11-09 at midnight of London, which is UTC in November.
 DUE = datetime(2026, 11, 16, tzinfo=UTC)
 STATES, VIDEOS, REVIEWS, KEYS = ARCHIVED_TABLES
-PARTITIONS = ("event_keys_p2026w45", "learner_day_states_p2026w45", "learner_video_day_states_p2026w45")
+PARTITIONS = (
+    "event_keys_p2026w45",
+    "learner_day_states_p2026w45",
+    "learner_video_day_states_p2026w45",
+    "trainer_day_states_p2026w45",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +49,7 @@ class Sealing:
         return created.organization_id
 
     def open_week(self, organization_id: int, week_start: date = MONDAY) -> None:
-        """Open the week and fill its three tables with rows of every kind."""
+        """Open the week and fill its four tables with rows of every kind."""
         for table in ARCHIVED_TABLES:
             partitions.ensure_for_dates(self.connection, table, [week_start])
         self.connection.execute(
@@ -111,7 +116,7 @@ def test_a_sealed_week_leaves_the_database_and_comes_back_as_it_was(sealing: Sea
 
     report = sealing.seal()
 
-    assert sealing.counts() == [0, 0, 0]
+    assert sealing.counts() == [0, 0, 0, 0]
     assert report.dropped_partitions == PARTITIONS
     assert [(week.organization, week.week_start, week.rows) for week in report.sealed] == [("ou", MONDAY, sum(counts))]
     assert sealing.states() == [(organization_id, "sealed")]
@@ -161,7 +166,7 @@ def test_a_restored_week_seals_again_and_replaces_its_archive(sealing: Sealing) 
     report = sealing.seal()
 
     assert report.dropped_partitions == PARTITIONS
-    assert len(sealing.files()) == len(first_files) == 6
+    assert len(sealing.files()) == len(first_files) == 8
     changed = {path.name for path in sealing.files()} - {path.name for path in first_files}
     assert len(changed) == 2
     sealing.restore(organization_id)
@@ -270,7 +275,7 @@ def test_two_seals_at_once_share_the_work(sealing: Sealing) -> None:
     assert sorted(week.week_start for report in reports for week in report.sealed) == sorted(weeks * 2)
     sealing.seal()
     assert sealing.partitions() == ()
-    assert len(sealing.files("*.parquet")) == 2 * 3 * 3
+    assert len(sealing.files("*.parquet")) == 2 * 3 * 4
     for organization_id, week in itertools.product((first, second), weeks):
         sealing.restore(organization_id, week)
     assert sealing.differences() == 0
@@ -332,9 +337,9 @@ def test_an_empty_week_seals_into_archives_of_no_row_and_can_be_restored(sealing
     report = sealing.seal()
 
     assert [week.rows for week in report.sealed] == [0]
-    assert len(sealing.files("*.parquet")) == 3
+    assert len(sealing.files("*.parquet")) == 4
     assert sealing.restore(organization_id)
-    assert sealing.counts() == [0, 0, 0]
+    assert sealing.counts() == [0, 0, 0, 0]
 
 
 def test_a_partition_ahead_of_the_clock_stays_and_one_that_nobody_used_goes(sealing: Sealing) -> None:
@@ -409,7 +414,7 @@ def test_a_damaged_archive_is_not_restored_and_changes_nothing(
     with pytest.raises(ArchiveError, match=path.stem):
         sealing.restore(organization_id)
 
-    assert sealing.counts() == [0, 0, 0]
+    assert sealing.counts() == [0, 0, 0, 0]
     assert sealing.states() == [(organization_id, "sealed")]
 
 
@@ -422,7 +427,7 @@ def test_an_archive_without_its_row_is_not_restored(sealing: Sealing) -> None:
     with pytest.raises(ArchiveError, match=r"no row for stage_two\.learner_video_day_states"):
         sealing.restore(organization_id)
 
-    assert sealing.counts() == [0, 0, 0]
+    assert sealing.counts() == [0, 0, 0, 0]
 
 
 def test_a_file_that_differs_from_the_table_is_never_published(
@@ -532,7 +537,7 @@ def test_an_interrupted_drop_is_undone_by_a_restore(sealing: Sealing) -> None:
     sealing.open_week(organization_id)
     sealing.remember()
     _run_until(sealing, "partitions.detached")
-    assert len(sealing.partitions()) == 3
+    assert len(sealing.partitions()) == 4
 
     assert sealing.restore(organization_id)
 
@@ -545,9 +550,9 @@ def test_an_interrupted_detachment_is_undone_by_a_restore(sealing: Sealing, monk
     sealing.remember()
     monkeypatch.setattr("lyceum.sealing.release._PATIENCE", partitions.Patience(attempts=1, lock_timeout_seconds=0.05))
     with sealing.warehouse.connect() as reader:
-        reader.execute(f"lock table {STATES}, {KEYS}, {VIDEOS} in access share mode")
+        reader.execute(f"lock table {STATES}, {KEYS}, {VIDEOS}, {REVIEWS} in access share mode")
         assert sealing.seal().dropped_partitions == ()
-    assert sealing.counts() == [0, 0, 0]
+    assert sealing.counts() == [0, 0, 0, 0]
 
     assert sealing.restore(organization_id)
 
@@ -567,10 +572,10 @@ def test_a_crash_while_sealing_loses_nothing_and_the_next_call_completes_it(seal
     _run_until(sealing, point)
     sealing.seal()
 
-    assert sealing.counts() == [0, 0, 0]
+    assert sealing.counts() == [0, 0, 0, 0]
     assert sealing.partitions() == ()
-    assert len(sealing.files("*.parquet")) == 2 * 2 * 3
-    assert len(sealing.files()) == 2 * 2 * 3 * 2
+    assert len(sealing.files("*.parquet")) == 2 * 2 * 4
+    assert len(sealing.files()) == 2 * 2 * 4 * 2
     for organization_id, week in itertools.product((first, second), (MONDAY, MONDAY - timedelta(days=7))):
         assert sealing.restore(organization_id, week)
     assert sealing.differences() == 0
@@ -586,7 +591,7 @@ def test_a_crash_while_restoring_leaves_the_week_sealed_and_restorable(sealing: 
     _run_until(sealing, point, _RESTORE, str(organization_id), MONDAY.isoformat())
 
     assert sealing.states() == [(organization_id, "sealed")]
-    assert sealing.counts() == [0, 0, 0]
+    assert sealing.counts() == [0, 0, 0, 0]
     assert sealing.restore(organization_id)
     assert sealing.differences() == 0
 
@@ -670,6 +675,13 @@ videos as (
             when 1 then '{}'
             else nummultirange(numrange(0.0, number + 0.50), numrange(number + 1, number + 2.25))
         end
+    from learners
+    returning 1
+),
+
+reviews as (
+    insert into stage_two.trainer_day_states
+    select %(organization_id)s, number, 1 + number %% 3, midnight + interval '2 hours', activity_date, number
     from learners
     returning 1
 )

@@ -1,12 +1,10 @@
 """Where the tables of one OULAD delivery lie: members of a zip, or files of a folder. Nothing is ever extracted.
 
-A zip comes from outside, so it is distrusted: unsafe names, encryption, unbounded compression methods and
-compression ratios that no table reaches end in an `InputError` before a byte is read.
+A zip comes from outside, so it is distrusted (`untrusted_zip`).
 """
 
 from __future__ import annotations
 
-import re
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
@@ -15,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from lyceum.adapters.untrusted_zip import Contents, files_of, members_of, open_zip
 from lyceum.errors import InputError
 
 TABLES = (
@@ -27,22 +26,12 @@ TABLES = (
     "studentInfo",
 )
 
-MAXIMUM_COMPRESSION_RATIO = 200
-"""Unpacked bytes to packed bytes. The published set reaches 12; deflate can reach 1,032."""
-RATIO_FREE_BYTES = 1024 * 1024
-"""Members up to this size are read whatever their ratio."""
-MAXIMUM_DIRECTORY_BYTES = 1024 * 1024
-"""Size of a zip's table of contents. A set of seven tables needs less than 1 KiB; zipfile loads all of it."""
-
-_BOUNDED_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-_IS_ENCRYPTED = 0x1
-_DRIVE = re.compile(r"[A-Za-z]:")
-_END_RECORD = b"PK\x05\x06"
-_END_RECORD_BYTES = 22
-_ZIP64_LOCATOR = b"PK\x06\x07"
-_ZIP64_LOCATOR_BYTES = 20
-_ZIP64_END_RECORD = b"PK\x06\x06"
 _LAYOUT = f"expected the OULAD layout: {', '.join(f'{table}.csv' for table in TABLES)}"
+_CONTENTS = Contents(
+    layout=f"; {_LAYOUT}",
+    few="because a set has seven tables. Make a zip of the seven CSV files alone.",
+    example="studentVle.csv",
+)
 
 
 class TableStream:
@@ -101,89 +90,13 @@ def open_delivery(path: Path) -> Iterator[Delivery]:
     Raises `InputError` when the path is neither, a table is missing or ambiguous, or the zip must not be trusted.
     """
     if path.is_dir():
-        yield Delivery(path, None, _locate(path, _files_of(path)))
+        yield Delivery(path, None, _locate(path, files_of(path)))
         return
     if not path.is_file():
         raise InputError(f"{path} is neither a file nor a folder. Expected a zip or a folder; {_LAYOUT}.")
-    with _open_archive(path) as archive:
-        yield Delivery(path, archive, _locate(path, _members_of(path, archive)))
-
-
-def _files_of(folder: Path) -> Iterator[str]:
-    for pattern in ("*", "*/*"):
-        for found in sorted(folder.glob(pattern)):
-            if found.is_file():
-                yield found.relative_to(folder).as_posix()
-
-
-def _open_archive(path: Path) -> zipfile.ZipFile:
-    directory_bytes = _directory_bytes(path)
-    if directory_bytes > MAXIMUM_DIRECTORY_BYTES:
-        raise InputError(
-            f"{path} has a table of contents of {directory_bytes:,} bytes. Expected at most {MAXIMUM_DIRECTORY_BYTES:,}, "
-            "because a set has seven tables. Make a zip of the seven CSV files alone."
-        )
-    try:
-        return zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
-        raise InputError(
-            f"{path} is not a readable zip ({error}). Expected a zip or a folder; {_LAYOUT}. Copy it again, or name the folder."
-        ) from error
-    except OSError as error:
-        raise InputError(f"{path} cannot be opened: {error.strerror}. Check its rights.") from error
-
-
-def _directory_bytes(path: Path) -> int:
-    """Return the stated size of the central directory (APPNOTE.TXT 4.3.14, 4.3.16), 0 where the end record is missing."""
-    try:
-        with path.open("rb") as file:
-            size = file.seek(0, 2)
-            start = max(0, size - _END_RECORD_BYTES - 0xFFFF - _ZIP64_LOCATOR_BYTES)
-            file.seek(start)
-            tail = file.read()
-            end = tail.rfind(_END_RECORD)
-            if end < 0:
-                return 0
-            locator = tail[max(0, end - _ZIP64_LOCATOR_BYTES) : end]
-            if locator.startswith(_ZIP64_LOCATOR):
-                file.seek(min(int.from_bytes(locator[8:16], "little"), size))
-                record = file.read(48)
-                if record.startswith(_ZIP64_END_RECORD):
-                    return int.from_bytes(record[40:48], "little")
-            return int.from_bytes(tail[end + 12 : end + 16], "little")
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}. Check that it exists and may be read.") from error
-
-
-def _members_of(path: Path, archive: zipfile.ZipFile) -> Iterator[str]:
-    for member in archive.infolist():
-        name = member.filename.replace("\\", "/")
-        if name.startswith("/") or ".." in name.split("/") or _DRIVE.match(name):
-            raise InputError(
-                f"{path} holds a member that points outside of it ({member.filename[:200]!r}). Expected plain names such as "
-                "studentVle.csv. The zip may be hostile; ask its sender."
-            )
-        if not member.is_dir() and _table_of(name) is not None:
-            _check_member(path, member)
-            yield member.filename
-
-
-def _check_member(path: Path, member: zipfile.ZipInfo) -> None:
-    found = f"{member.filename} of {path}"
-    if member.flag_bits & _IS_ENCRYPTED:
-        raise InputError(
-            f"{found} is encrypted. Expected a zip without a password; unpack it and make it anew, or name the folder."
-        )
-    if member.compress_type not in _BOUNDED_METHODS:
-        raise InputError(
-            f"{found} uses compression method {member.compress_type}. Expected stored (0) or deflate (8), which can be "
-            "read in bounded memory; make the zip anew with deflate, or unpack it and name the folder."
-        )
-    if member.file_size > max(RATIO_FREE_BYTES, member.compress_size * MAXIMUM_COMPRESSION_RATIO):
-        raise InputError(
-            f"{found} would unpack {member.compress_size:,} bytes to {member.file_size:,}. Expected at most "
-            f"{MAXIMUM_COMPRESSION_RATIO} times its size. The zip may be hostile; if it is not, unpack it and name the folder."
-        )
+    with open_zip(path, _CONTENTS) as archive:
+        found = members_of(path, archive, lambda name: _table_of(name) is not None, _CONTENTS)
+        yield Delivery(path, archive, _locate(path, found))
 
 
 def _table_of(name: str) -> str | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lyceum.adapters.oulad import open_inputs
-from lyceum.adapters.oulad.delivery import MAXIMUM_DIRECTORY_BYTES
+from lyceum.adapters.untrusted_zip import MAXIMUM_DIRECTORY_BYTES
 from lyceum.errors import ConfigurationError, InputError
 from unit.adapters.oulad.oulad_set import (
     HEADERS,

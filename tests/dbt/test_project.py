@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
+
+import pytest
 
 from lyceum.analytics.documentation import generate_documentation
 from lyceum.analytics.models import invoke
@@ -133,3 +136,10 @@ def test_the_documentation_is_one_page_that_needs_no_network(built: Warehouse) -
     assert "aggregated_analytics" in page
     assert "Over the sessions, (last minute - first minute + 1) x 60" in page
     assert '<script src="' not in page
+
+
+def test_dbt_does_not_walk_the_stack_of_its_caller(built: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = []
+    monkeypatch.setattr(inspect, "stack", lambda *arguments: looks.append(arguments) or [])
+    invoke(built.target, built.settings, ["compile", "--select", "stg_core__courses"])
+    assert looks == []

@@ -103,7 +103,16 @@ begin
     foreach tenant in array array['lyceum_owner', 'lyceum_definer']
     loop
         if not pg_has_role(current_user, tenant, 'usage') then
-            execute format('grant %I to current_user', tenant);
+            begin
+                execute format('grant %I to current_user', tenant);
+            exception
+                when insufficient_privilege then
+                    raise exception
+                        'The account % may not hand objects over to %. Let a superuser run: grant lyceum_owner, lyceum_definer to %',
+                        current_user,
+                        tenant,
+                        quote_ident(current_user);
+            end;
         end if;
     end loop;
 end;

@@ -8,24 +8,19 @@ database alone cannot test a guess.
 from __future__ import annotations
 
 import hmac
-import os
-import re
-import secrets
 from collections.abc import Sequence
 from datetime import datetime
-from pathlib import Path
 
 from lyceum.database import Connection
 from lyceum.errors import ConfigurationError
+from lyceum.key_files import KEY_BYTES, make_key, read_key
 from lyceum.settings import Settings
 
 PSEUDONYM_HOME_PAGE = "urn:lyceum:identity"
 """`account.homePage` of an identity that is a pseudonym already: its `name` is the hash in hexadecimal."""
 
 ROOT_KEY_FILE = "identity.key"
-_KEY_BYTES = 32
 _CACHE_ENTRIES = 200_000
-_PSEUDONYM = re.compile(re.escape(f"account:{PSEUDONYM_HOME_PAGE} ") + "([0-9a-f]{64})")
 
 
 class OrganizationHasher:
@@ -33,18 +28,21 @@ class OrganizationHasher:
 
     def __init__(self, key: bytes) -> None:
         """Take the organization's key: 32 bytes."""
-        if len(key) != _KEY_BYTES:
-            raise ValueError(f"An organization's key has {_KEY_BYTES} bytes, not {len(key)}.")
+        if len(key) != KEY_BYTES:
+            raise ValueError(f"An organization's key has {KEY_BYTES} bytes, not {len(key)}.")
         self._key = key
         self._known: dict[str, bytes] = {}
 
     def hash(self, identifier: str) -> bytes:
-        """Return the 32-byte pseudonym of a canonical identifier; of a pseudonym, that pseudonym."""
+        """Return the 32-byte pseudonym of a canonical identifier.
+
+        A text that looks like a pseudonym of ours is hashed like any other: whoever takes pseudonyms as they are (a replay of our
+        own payloads) must know where they come from.
+        """
         known = self._known.get(identifier)
         if known is not None:
             return known
-        match = _PSEUDONYM.fullmatch(identifier)
-        value = bytes.fromhex(match[1]) if match else hmac.digest(self._key, identifier.encode(), "sha256")
+        value = hmac.digest(self._key, identifier.encode(), "sha256")
         if len(self._known) >= _CACHE_ENTRIES:
             self._known.clear()
         self._known[identifier] = value
@@ -68,9 +66,9 @@ def organization_hasher(connection: Connection, settings: Settings, organization
     return OrganizationHasher(organization_key(root_key(settings), organization_id))
 
 
-def organization_key(root: bytes, organization_id: int) -> bytes:
-    """Return the organization's 32-byte key: HKDF-Expand(root, "lyceum identity " + id, 32)."""
-    information = b"lyceum identity " + str(organization_id).encode()
+def organization_key(root: bytes, organization_id: int, purpose: str = "identity") -> bytes:
+    """Return the organization's 32-byte key for a purpose: HKDF-Expand(root, "lyceum <purpose> <id>", 32)."""
+    information = f"lyceum {purpose} {organization_id}".encode()
     return hmac.digest(root, information + b"\x01", "sha256")
 
 
@@ -81,16 +79,8 @@ def root_key(settings: Settings) -> bytes:
     """
     path = settings.keys / ROOT_KEY_FILE
     if not path.exists():
-        _create_once(path, secrets.token_bytes(_KEY_BYTES))
-    mode = path.stat().st_mode & 0o077
-    if mode:
-        raise ConfigurationError(
-            f"{path} can be read by others (mode {mode:03o} beyond the owner's). Expected 0600: chmod 600 {path}"
-        )
-    key = path.read_bytes()
-    if len(key) != _KEY_BYTES:
-        raise ConfigurationError(f"{path} has {len(key)} bytes. Expected {_KEY_BYTES}: restore it from a backup.")
-    return key
+        make_key(path)
+    return read_key(path)
 
 
 def resolve_users(connection: Connection, organization_id: int, hashes: Sequence[bytes], as_of: datetime) -> list[int]:
@@ -147,27 +137,3 @@ def _create_users(
         [organization_id, as_of, list(created), list(created.values())],
     )
     return created
-
-
-def _create_once(path: Path, content: bytes) -> None:
-    """Write the file completely and closed to others, unless it exists: then that one stays."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            # A link, unlike a rename, never replaces a key that another process has just made.
-            os.link(unfinished, path)
-        except FileExistsError:
-            return
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    finally:
-        unfinished.unlink()

@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from lyceum.errors import ConfigurationError
+from lyceum.key_settings import KeySettings
 
 _DATABASE_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _SERVER_OPTION = re.compile(r"([a-z_][a-z0-9_.]*)=(.*)", re.DOTALL)
@@ -36,6 +37,7 @@ class Settings:
     server_user: str | None = None
     server_options: tuple[tuple[str, str], ...] = ()
     alert_url: str | None = field(default=None, repr=False)
+    key_settings: KeySettings = field(default_factory=KeySettings)
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str], cwd: Path) -> Settings:
@@ -46,6 +48,7 @@ class Settings:
         the database that the URL names, else `lyceum`, and Airflow's metadata are in `airflow`.
         LYCEUM_SERVER_USER: the embedded server's account under root. LYCEUM_SERVER_OPTIONS: `name=value` pairs
         separated by spaces, quoted as in a shell, for the embedded server. LYCEUM_ALERT_URL: where alerts are posted as JSON.
+        Those of `KeySettings.from_environment`, too.
 
         Raises `ConfigurationError` when a value cannot be used.
         """
@@ -63,6 +66,7 @@ class Settings:
             server_user=environ.get("LYCEUM_SERVER_USER") or None,
             server_options=_server_options(environ.get("LYCEUM_SERVER_OPTIONS", "")),
             alert_url=_alert_url(environ.get("LYCEUM_ALERT_URL")),
+            key_settings=KeySettings.from_environment(environ),
         )
 
     def environment(self) -> dict[str, str]:
@@ -75,6 +79,7 @@ class Settings:
             "LYCEUM_SERVER_USER": self.server_user or "",
             "LYCEUM_SERVER_OPTIONS": shlex.join(f"{name}={value}" for name, value in self.server_options),
             "LYCEUM_ALERT_URL": self.alert_url or "",
+            **self.key_settings.environment(),
         }
         return {name: value for name, value in variables.items() if value}
 
@@ -180,6 +185,11 @@ class Settings:
     def migrations(self) -> Path:
         """SQL that is applied once, in the order of its version."""
         return self.project_root / "sql" / "migrations"
+
+    @property
+    def key_migrations(self) -> Path:
+        """SQL of the key database, applied once, in the order of its names."""
+        return self.project_root / "sql" / "keys"
 
     @property
     def repeatable(self) -> Path:

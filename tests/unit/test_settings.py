@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from lyceum.errors import ConfigurationError
 from lyceum.settings import Settings
 
 CHECKOUT = Path(__file__).parents[2]
+KEY = base64.b64encode(bytes(range(32))).decode()
 
 
 def test_the_home_is_in_the_checkout_by_default() -> None:
@@ -32,6 +34,13 @@ def test_a_child_process_reads_the_same_settings() -> None:
             "LYCEUM_SERVER_USER": "daemon",
             "LYCEUM_SERVER_OPTIONS": "shared_buffers=1GB 'search_path=\"$user\", public' log_statement=",
             "LYCEUM_ALERT_URL": "https://chat.example/hooks/secret",
+            "LYCEUM_KEYS_DATABASE_URL": "postgresql://keeper:secret@keys.example/lyceum_keys",
+            "LYCEUM_KEY_PROVIDER": "transit",
+            "LYCEUM_ENCRYPTION_KEY_2": KEY,
+            "LYCEUM_ENCRYPTION_KEY_10": KEY,
+            "LYCEUM_TRANSIT_URL": "https://vault.example:8200/v1/transit/",
+            "LYCEUM_TRANSIT_KEY": "people",
+            "LYCEUM_TRANSIT_TOKEN": "secret",
         },
         Path("/"),
     )
@@ -43,6 +52,9 @@ def test_a_child_process_reads_the_same_settings() -> None:
         ("log_statement", ""),
     )
     assert settings.alert_url == "https://chat.example/hooks/secret"
+    assert [version for version, _ in settings.key_settings.environment_keys] == [2, 10]
+    assert settings.key_settings.transit is not None
+    assert settings.key_settings.transit.address == "https://vault.example:8200/v1/transit"
 
 
 def test_the_warehouse_is_the_database_that_the_url_names() -> None:
@@ -59,9 +71,28 @@ def test_the_warehouse_is_the_database_that_the_url_names() -> None:
 
 
 def test_printing_settings_shows_no_password() -> None:
-    secrets = {"LYCEUM_DATABASE_URL": "postgresql://me:secret@db/x", "LYCEUM_ALERT_URL": "https://chat.example/secret"}
+    secrets = {
+        "LYCEUM_DATABASE_URL": "postgresql://me:secret@db/x",
+        "LYCEUM_ALERT_URL": "https://chat.example/secret",
+        "LYCEUM_KEYS_DATABASE_URL": "postgresql://me:secret@db/keys",
+        "LYCEUM_ENCRYPTION_KEY_1": KEY,
+        "LYCEUM_TRANSIT_URL": "https://vault.example/v1/transit",
+        "LYCEUM_TRANSIT_TOKEN": "secret",
+    }
 
-    assert "secret" not in repr(Settings.from_environment(secrets, Path("/")))
+    shown = repr(Settings.from_environment(secrets, Path("/")))
+
+    assert "secret" not in shown
+    assert KEY not in shown
+    assert repr(base64.b64decode(KEY)) not in shown
+
+
+@pytest.mark.parametrize(
+    ("provider", "missing"), [("environment", "LYCEUM_ENCRYPTION_KEY_1"), ("transit", "LYCEUM_TRANSIT_URL")]
+)
+def test_a_key_provider_without_what_it_needs_is_refused(provider: str, missing: str) -> None:
+    with pytest.raises(ConfigurationError, match=missing):
+        Settings.from_environment({"LYCEUM_KEY_PROVIDER": provider}, Path("/"))
 
 
 @pytest.mark.parametrize(
@@ -74,6 +105,13 @@ def test_printing_settings_shows_no_password() -> None:
         ("LYCEUM_ALERT_URL", "https:///secret"),
         ("LYCEUM_SERVER_OPTIONS", "shared_buffers"),
         ("LYCEUM_SERVER_OPTIONS", "'unbalanced=1"),
+        ("LYCEUM_KEYS_DATABASE_URL", "postgresql://me:secret@db"),
+        ("LYCEUM_KEYS_DATABASE_URL", "mysql://me:secret@db/keys"),
+        ("LYCEUM_KEY_PROVIDER", "paper"),
+        ("LYCEUM_ENCRYPTION_KEY_1", "secret"),
+        ("LYCEUM_ENCRYPTION_KEY_1", "c2VjcmV0"),
+        ("LYCEUM_TRANSIT_URL", "http://vault.example/v1/transit"),
+        ("LYCEUM_TRANSIT_URL", "https://me:secret@vault.example/v1/transit"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_refused_by_its_variable(variable: str, value: str) -> None:

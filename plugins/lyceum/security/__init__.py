@@ -1,0 +1,1 @@
+"""Who may see what, and how the warehouse knows who is asking."""

@@ -89,6 +89,12 @@ def rotate(connection: Connection, settings: Settings, at: datetime, *, at_once:
                     [at if at_once else at + GRACE, old.key_id],
                 ).fetchone()
                 retired_at = row[0] if row else None
+            if at_once:
+                # Keys that an earlier rotation left to expire, too: nobody knows which one was seen.
+                connection.execute(
+                    "update auth.signing_keys set retired_at = greatest(created_at, %(at)s) where retired_at > %(at)s",
+                    {"at": at},
+                )
             connection.execute("delete from auth.signing_keys where retired_at < %s", [at - _REMEMBERED])
         following.replace(path)
         _flush(path.parent)

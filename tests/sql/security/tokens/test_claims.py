@@ -7,21 +7,19 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
 
 import psycopg
 import pytest
-from psycopg import sql
 
 from lyceum import organizations
-from lyceum.database import Connection, ConnectionTarget
+from lyceum.database import Connection
 from lyceum.security.tokens.claims import ROLES, Role, TenantClaims
 from lyceum.security.tokens.internal import InternalTokens
-from lyceum.security.tokens.signing_keys import register, rotate
-from warehouse import SharedServer, Warehouse
+from lyceum.security.tokens.signing_keys import rotate
+from warehouse import Warehouse
 
 LEARNER = TenantClaims("learner", 41, 7, request_id="r-1", token_id="t-1")
 ADMIN = TenantClaims("org_admin", 42)
@@ -29,29 +27,6 @@ ADMIN = TenantClaims("org_admin", 42)
 
 def now() -> datetime:
     return datetime.now(UTC)
-
-
-@pytest.fixture(scope="module")
-def warehouse(
-    shared_server: SharedServer, template: ConnectionTarget, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Warehouse]:
-    """One warehouse for all tests here, which knows the key of its home: nobody commits but for names of their own."""
-    with shared_server.database(tmp_path_factory.mktemp("claims") / "home", template) as lent:
-        with lent.connect(autocommit=True) as connection:
-            register(connection, lent.settings, now())
-        yield lent
-
-
-@pytest.fixture(scope="module")
-def tokens(warehouse: Warehouse) -> InternalTokens:
-    return InternalTokens.of_home(warehouse.settings)
-
-
-@pytest.fixture
-def connection(warehouse: Warehouse) -> Iterator[Connection]:
-    with warehouse.connect() as opened:
-        yield opened
-        opened.rollback()
 
 
 def present(connection: Connection, token: str, role: str = "lyceum_learner") -> None:
@@ -297,10 +272,10 @@ def test_no_tenant_reads_or_writes_who_may_sign_or_log_in(connection: Connection
             connection.execute(statement.encode())
 
 
-def test_a_retired_key_signs_nothing_any_more(warehouse: Warehouse, tokens: InternalTokens) -> None:
+def test_a_retired_key_signs_nothing_any_more(knowing_warehouse: Warehouse, tokens: InternalTokens) -> None:
     token = tokens.mint(LEARNER, now)
-    with warehouse.connect(autocommit=True) as connection:
-        rotate(connection, warehouse.settings, now(), at_once=True)
+    with knowing_warehouse.connect(autocommit=True) as connection:
+        rotate(connection, knowing_warehouse.settings, now(), at_once=True)
         with connection.transaction():
             present(connection, token)
             assert claims(connection) is None
@@ -308,11 +283,13 @@ def test_a_retired_key_signs_nothing_any_more(warehouse: Warehouse, tokens: Inte
             assert claims(connection) is not None
 
 
-def test_a_rotated_key_counts_until_its_last_token_has_expired(warehouse: Warehouse, tokens: InternalTokens) -> None:
+def test_a_rotated_key_counts_until_its_last_token_has_expired(
+    knowing_warehouse: Warehouse, tokens: InternalTokens
+) -> None:
     token = tokens.mint(LEARNER, now)
-    with warehouse.connect(autocommit=True) as connection:
+    with knowing_warehouse.connect(autocommit=True) as connection:
         before = tokens.key
-        rotation = rotate(connection, warehouse.settings, now())
+        rotation = rotate(connection, knowing_warehouse.settings, now())
         assert (rotation.retired_key_id, rotation.key_id) == (before.key_id, tokens.key.key_id)
         assert rotation.retired_at is not None
         for asked, is_valid in ((now(), True), (rotation.retired_at, False)):
@@ -323,9 +300,9 @@ def test_a_rotated_key_counts_until_its_last_token_has_expired(warehouse: Wareho
 
 
 def test_a_token_of_another_warehouse_gives_nothing(
-    warehouse: Warehouse, connection: Connection, tokens: InternalTokens
+    knowing_warehouse: Warehouse, connection: Connection, tokens: InternalTokens
 ) -> None:
-    key = warehouse.settings.keys / "other.key"
+    key = knowing_warehouse.settings.keys / "other.key"
     key.write_bytes(bytes(32))
     key.chmod(0o600)
 
@@ -355,40 +332,11 @@ def test_operators_of_the_asker_change_nothing(connection: Connection, tokens: I
     assert value(connection, "auth.organization_id('learner')") == 41
 
 
-@pytest.fixture
-def login(warehouse: Warehouse) -> Iterator[Callable[[], tuple[str, Connection]]]:
-    """Logins of this test that may become any of the tenant roles; they are dropped afterwards."""
-    made: list[str] = []
-    opened: list[Connection] = []
-
-    def log_in() -> tuple[str, Connection]:
-        name = f"ada_{uuid4().hex[:12]}"
-        with warehouse.connect() as owner:
-            owner.execute(sql.SQL("create role {} login password 'x'").format(sql.Identifier(name)))
-            made.append(name)
-            for granted in ROLES:
-                owner.execute(
-                    sql.SQL("grant {} to {}").format(sql.Identifier(f"lyceum_{granted}"), sql.Identifier(name))
-                )
-        parameters = psycopg.conninfo.conninfo_to_dict(warehouse.target.conninfo(application_name="lyceum test"))
-        parameters |= {"user": name, "password": "x"}
-        connection = psycopg.connect(**parameters)  # type: ignore[arg-type]
-        opened.append(connection)
-        return name, connection
-
-    yield log_in
-    for connection in opened:
-        connection.close()
-    with warehouse.connect() as owner:
-        for name in made:
-            owner.execute(sql.SQL("drop role {}").format(sql.Identifier(name)))
-
-
 def test_somebody_who_connects_directly_is_who_they_logged_in_as(
-    warehouse: Warehouse, tokens: InternalTokens, login: Callable[[], tuple[str, Connection]]
+    knowing_warehouse: Warehouse, tokens: InternalTokens, login: Callable[[], tuple[str, Connection]]
 ) -> None:
     name, connection = login()
-    with warehouse.connect() as owner:
+    with knowing_warehouse.connect() as owner:
         organization = organizations.add_organization(owner, "acme", "Acme", "UTC", now()).organization_id
         owner.execute(
             "insert into auth.logins (login_name, role, organization_id) values (%s, 'auditor', %s)",
@@ -416,11 +364,11 @@ def test_somebody_who_connects_directly_is_who_they_logged_in_as(
 
 
 def test_an_auditor_of_the_operator_reads_every_organization(
-    warehouse: Warehouse, login: Callable[[], tuple[str, Connection]]
+    knowing_warehouse: Warehouse, login: Callable[[], tuple[str, Connection]]
 ) -> None:
     name, connection = login()
     _, stranger = login()
-    with warehouse.connect() as owner:
+    with knowing_warehouse.connect() as owner:
         owner.execute("insert into auth.logins (login_name, role) values (%s, 'auditor')", [name])
         owner.commit()
 

@@ -16,6 +16,14 @@ begin
     from pg_catalog.pg_roles as own
     where own.rolname = current_user;
 
+    -- Row level security is forced on every tenant table: whoever does not bypass it would migrate what it cannot see.
+    if not exists (select from pg_catalog.pg_roles as own where own.rolname = current_user and (own.rolsuper or own.rolbypassrls)) then
+        raise exception
+            'The account % is no superuser and has no BYPASSRLS, so it would see no row of any organization. Let a superuser run: alter role % bypassrls',
+            current_user,
+            quote_ident(current_user);
+    end if;
+
     for wanted in
         select
             roles.name,

@@ -236,6 +236,7 @@ def _aside(step: Step) -> list[sql.Composable]:
     if step.action == "attach":
         # ATTACH would otherwise look at every row while it holds the parent's lock.
         return [
+            _closure(_identifier(partition.qualified_name)),
             sql.SQL("alter table {} add constraint {} check ({} >= {} and {} < {})").format(
                 _identifier(partition.qualified_name),
                 sql.Identifier(_bounds_constraint(partition)),
@@ -243,7 +244,7 @@ def _aside(step: Step) -> list[sql.Composable]:
                 sql.Literal(partition.bounds[0]),
                 sql.Identifier(partition.key_column),
                 sql.Literal(partition.bounds[1]),
-            )
+            ),
         ]
     return _creation(partition)
 
@@ -256,7 +257,10 @@ def _creation(partition: Partition) -> list[sql.Composable]:
         key = sql.SQL(" partition by range ({})").format(sql.Identifier(partition.key_column))
     elif partition.hash_modulus > 1:
         key = sql.SQL(" partition by hash (organization_id)")
-    statements: list[sql.Composable] = [sql.SQL("create table {} (like {} including all){}").format(name, like, key)]
+    statements: list[sql.Composable] = [
+        sql.SQL("create table {} (like {} including all){}").format(name, like, key),
+        _closure(name),
+    ]
     for day in partition.days:
         statements += [*_creation(day), _attach(day)]
     if not partition.is_split_into_days and partition.hash_modulus > 1:
@@ -264,11 +268,17 @@ def _creation(partition: Partition) -> list[sql.Composable]:
             leaf = _identifier(f"{partition.qualified_name}_h{remainder}")
             statements += [
                 sql.SQL("create table {} (like {} including all)").format(leaf, like),
+                _closure(leaf),
                 sql.SQL("alter table {} attach partition {} for values with (modulus {}, remainder {})").format(
                     name, leaf, sql.Literal(partition.hash_modulus), sql.Literal(remainder)
                 ),
             ]
     return statements
+
+
+def _closure(name: sql.Identifier) -> sql.Composable:
+    """Let nobody read a partition past its table: row level security without any policy, for its owner too."""
+    return sql.SQL("alter table {} enable row level security, force row level security").format(name)
 
 
 def _attachment(step: Step) -> list[sql.Composable]:

@@ -1,0 +1,11 @@
+-- Made by `lyceum security generate` from plugins/lyceum/security/rights.py: change that, then make this anew.
+set local lock_timeout = '10s';
+alter table audited.organization_metrics enable row level security, force row level security;
+revoke all on table audited.organization_metrics from public, lyceum_learner, lyceum_trainer, lyceum_org_admin, lyceum_service, lyceum_analyst, lyceum_auditor;
+drop policy if exists learner_select on audited.organization_metrics;
+drop policy if exists trainer_select on audited.organization_metrics;
+drop policy if exists org_admin_select on audited.organization_metrics;
+drop policy if exists service_select on audited.organization_metrics;
+drop policy if exists analyst_select on audited.organization_metrics;
+drop policy if exists auditor_select on audited.organization_metrics;
+grant select on table audited.organization_metrics to lyceum_definer;

@@ -1,0 +1,44 @@
+-- Made by `lyceum security generate` from plugins/lyceum/security/rights.py: change that, then make this anew.
+set local lock_timeout = '10s';
+alter table core.courses enable row level security, force row level security;
+revoke all on table core.courses from public, lyceum_learner, lyceum_trainer, lyceum_org_admin, lyceum_service, lyceum_analyst, lyceum_auditor;
+drop policy if exists learner_select on core.courses;
+drop policy if exists trainer_select on core.courses;
+drop policy if exists org_admin_select on core.courses;
+drop policy if exists service_select on core.courses;
+drop policy if exists analyst_select on core.courses;
+drop policy if exists auditor_select on core.courses;
+create policy learner_select on core.courses
+as permissive for select to lyceum_learner
+using (
+    organization_id = (select auth.organization_id('learner'))
+    and course_id = any((select rights.own_course_ids('learner'))::bigint[])
+);
+create policy trainer_select on core.courses
+as permissive for select to lyceum_trainer
+using (
+    organization_id = (select auth.organization_id('trainer'))
+    and course_id = any((select rights.own_course_ids('trainer'))::bigint[])
+);
+create policy org_admin_select on core.courses
+as permissive for select to lyceum_org_admin
+using (
+    organization_id = (select auth.organization_id('org_admin'))
+);
+create policy service_select on core.courses
+as permissive for select to lyceum_service
+using (
+    organization_id = (select auth.organization_id('service', 'organization.read'))
+);
+create policy analyst_select on core.courses
+as permissive for select to lyceum_analyst
+using (
+    organization_id = (select auth.organization_id('analyst'))
+);
+grant select (
+    organization_id,
+    course_id,
+    title,
+    is_unassigned,
+    created_at
+) on table core.courses to lyceum_learner, lyceum_trainer, lyceum_org_admin, lyceum_service, lyceum_analyst;

@@ -28,8 +28,12 @@ POINTS: tuple[str, ...] = (
     "collect.input_completed",
     # One delivery of a roster.
     "roster.loaded",
+    "roster.keys_made",
     "roster.written",
     "roster.committed",
+    # One rotation of the keys that wrap those of people.
+    "keys.version_made",
+    "keys.batch_rewrapped",
     # One pull of a Learning Record Store, around the points of what it collects.
     "lrs.pages_spooled",
     "lrs.spool_collected",

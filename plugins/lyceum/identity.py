@@ -52,6 +52,14 @@ class OrganizationHasher:
 def organization_hasher(connection: Connection, settings: Settings, organization_id: int) -> OrganizationHasher:
     """Return the hasher of an organization, creating the home's root key if no identity has ever been stored.
 
+    Raises `ConfigurationError` as `proven_root_key` does.
+    """
+    return OrganizationHasher(organization_key(proven_root_key(connection, settings), organization_id))
+
+
+def proven_root_key(connection: Connection, settings: Settings) -> bytes:
+    """Return the home's root key, creating it if no identity has ever been stored.
+
     Raises `ConfigurationError` when the root key is unusable, or is missing although the warehouse holds identities:
     with a new key every known person would become somebody else.
     """
@@ -63,7 +71,7 @@ def organization_hasher(connection: Connection, settings: Settings, organization
             f"{path} does not exist, but the warehouse holds identities that were hashed with it. Restore that file from a "
             "backup, or point LYCEUM_HOME at the home in which it lies."
         )
-    return OrganizationHasher(organization_key(root_key(settings), organization_id))
+    return root_key(settings)
 
 
 def organization_key(root: bytes, organization_id: int, purpose: str = "identity") -> bytes:

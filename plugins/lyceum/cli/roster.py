@@ -111,6 +111,8 @@ def _show(console: Console, report: RosterReport) -> None:
         f"People: {report.users_created:,} new, {report.users_claimed:,} known by their activity before, "
         f"{report.users_merged:,} merged. Classes: {report.classes:,}. Enrollments changed: {report.enrollments_changed:,}."
     )
+    if report.profiles_written:
+        console.print(f"Profiles encrypted: {report.profiles_written:,}.")
     if report.identities_ambiguous:
         console.print(f"Identities shared by several people, given to nobody: {report.identities_ambiguous:,}.")
     if report.actors_unmatched:

@@ -19,6 +19,7 @@ from lyceum.roster.enrollments import apply_enrollments
 from lyceum.roster.loading import Pseudonyms, load
 from lyceum.roster.options import load_options
 from lyceum.roster.people import resolve_people
+from lyceum.roster.profiles import write_profiles
 from lyceum.roster.reports import RosterReport
 from lyceum.settings import Settings
 
@@ -78,7 +79,8 @@ def apply_delivery(
         roster_id = _begin(
             connection, source, fingerprint, name or delivery.name, delivery.version, as_of, speaks_for, run_id
         )
-        read, ignored = load(connection, delivery, Pseudonyms(hasher, source.name, options), options)
+        pseudonyms = Pseudonyms(hasher, source.name, options)
+        read, ignored = load(connection, delivery, pseudonyms, options)
         faults.reach("roster.loaded")
         people = resolve_people(
             connection,
@@ -100,6 +102,7 @@ def apply_delivery(
             speaks_for,
             is_bulk=delivery.files["enrollments"] == "bulk",
         )
+        profiles = write_profiles(connection, settings, organization_id, delivery, pseudonyms, as_of)
         marked = _mark_people(connection, organization_id, roster_id, tells_from)
         quarantined = _quarantine(connection, organization_id, roster_id, as_of)
         refused = sum(count for _, count in quarantined)
@@ -119,6 +122,7 @@ def apply_delivery(
             identities_ambiguous=people.identities_ambiguous,
             actors_unmatched=_unmatched(connection, organization_id),
             people_to_tell=marked,
+            profiles_written=profiles,
         )
         _finish(connection, organization_id, roster_id, report)
         faults.reach("roster.written")
@@ -134,6 +138,7 @@ def apply_delivery(
             "quarantined": refused,
             "enrollments_changed": enrollments.changed,
             "users_merged": people.merged,
+            "profiles_written": profiles,
         },
     )
     return report

@@ -31,6 +31,7 @@ class RosterReport:
     identities_ambiguous: int = 0
     actors_unmatched: int = 0
     people_to_tell: int = 0
+    profiles_written: int = 0
 
 
 @dataclass(frozen=True, slots=True)

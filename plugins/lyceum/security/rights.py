@@ -114,9 +114,36 @@ class Schema:
     kept_elsewhere: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class DatabaseRole:
+    """A role of the product: the attributes that it has, and the roles that it is a member of.
+
+    `may_log_in`: the operator may give it a password. Whatever is not named here it must not have.
+    """
+
+    name: str
+    attributes: frozenset[str] = frozenset()
+    member_of: tuple[str, ...] = ()
+    may_log_in: bool = False
+
+
 def database_roles(roles: tuple[TenantRole, ...] = TENANT_ROLES) -> tuple[str, ...]:
     """Return the names that the server knows these roles by."""
     return tuple(ROLE_PREFIX + role for role in roles)
+
+
+ROLES: tuple[DatabaseRole, ...] = (
+    DatabaseRole(OWNER, frozenset({"inherit"})),
+    DatabaseRole(DEFINER, frozenset({"inherit", "bypassrls"})),
+    *(DatabaseRole(name) for name in database_roles()),
+    DatabaseRole(AUTHENTICATOR, member_of=database_roles(), may_log_in=True),
+    DatabaseRole("lyceum_pipeline", frozenset({"inherit", "bypassrls"}), (OWNER,), may_log_in=True),
+    DatabaseRole("lyceum_monitor", frozenset({"inherit"}), may_log_in=True),
+)
+PRODUCT_ROLES = tuple(role.name for role in ROLES)
+
+TRUSTED_GRANTEES: tuple[tuple[str, str], ...] = ((OWNER, "schema_history"),)
+"""Roles that are no readers, and a schema in which they may have been granted anything."""
 
 
 # The rows. Every condition begins with the organization.
@@ -318,6 +345,7 @@ _TABLES: tuple[Relation, ...] = (
         "core.roster_people",
         "core.sources",
         "core.user_identities",
+        "core.user_profiles",
         "core.verbs",
         "ops.archives",
         "ops.batches",
@@ -360,6 +388,7 @@ _TABLES: tuple[Relation, ...] = (
         "ops.partition_policies",
         "ops.view_expectation_results",
         "ops.view_refreshes",
+        "ops.warehouse_identity",
         "reporting.quality_pages",
         "schema_history.files",
         "schema_history.migrations",

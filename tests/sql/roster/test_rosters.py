@@ -319,7 +319,8 @@ def test_a_roster_that_dies_at_any_point_is_applied_whole_or_not_at_all(campus: 
             (select count(*) from core.users),
             (select count(*) from core.enrollments),
             (select count(*) from ops.rosters),
-            (select count(*) from ops.pending_users)
+            (select count(*) from ops.pending_users),
+            (select count(*) from core.user_profiles)
     """
     before = campus.query(counted)
     died_with = []
@@ -329,5 +330,5 @@ def test_a_roster_that_dies_at_any_point_is_applied_whole_or_not_at_all(campus: 
         died_with.append(campus.query(counted))
     code, said = dying.run(command, campus.warehouse.settings.environment())
     assert code == 0, said
-    assert died_with == [before, before, campus.query(counted)]
-    assert campus.query(counted) == [(2, 1, 1, 1)]
+    assert died_with == [before, before, before, campus.query(counted)]
+    assert campus.query(counted) == [(2, 1, 1, 1, 2)]

@@ -48,6 +48,11 @@ def user_parser(told: Mapping[UserRole, IdSet] | None, *, tells_all: bool) -> Pa
     def parser(columns: Columns) -> Parse[UserRow]:
         sourced_id, status, enabled = columns.text("sourcedId"), columns.text("status"), columns.text("enabledUser")
         role, username, email, ids = (columns.text(name) for name in ("role", "username", "email", "userIds"))
+        given, middle, family = (columns.text(name) for name in ("givenName", "middleName", "familyName"))
+        preferred_given, preferred_middle, preferred_family = (
+            columns.text(name) for name in ("preferredGivenName", "preferredMiddleName", "preferredFamilyName")
+        )
+        other_id = columns.text("identifier")
         states_role = columns.position("role") is not None
 
         def parse(fields: list[str], line: int) -> UserRow:
@@ -70,6 +75,13 @@ def user_parser(told: Mapping[UserRole, IdSet] | None, *, tells_all: bool) -> Pa
                 user_ids=user_ids(ids(fields), "userIds"),
                 enabled=is_enabled is True,
                 line=line,
+                given_name=given(fields) or None,
+                middle_name=middle(fields) or None,
+                family_name=family(fields) or None,
+                preferred_given_name=preferred_given(fields) or None,
+                preferred_middle_name=preferred_middle(fields) or None,
+                preferred_family_name=preferred_family(fields) or None,
+                identifier=other_id(fields) or None,
             )
 
         return parse

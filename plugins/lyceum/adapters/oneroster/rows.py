@@ -31,7 +31,7 @@ class UserRow:
 
     `roles` are those of users.csv (1.1) or of this delivery's roles.csv (1.2), without the role rows that are deleted;
     `tells_all_roles` is False where roles.csv tells changes only (delta) or is absent. `user_ids` are the (type, identifier)
-    pairs of `userIds`. Names are read past and kept nowhere. A deleted row may state no more than its `sourced_id`.
+    pairs of `userIds`. `preferred` names are of 1.2. A deleted row may state no more than its `sourced_id`.
     """
 
     sourced_id: str = field(repr=False)
@@ -43,6 +43,13 @@ class UserRow:
     user_ids: tuple[tuple[str, str], ...] = field(repr=False)
     enabled: bool
     line: int = field(compare=False)
+    given_name: str | None = field(default=None, repr=False)
+    middle_name: str | None = field(default=None, repr=False)
+    family_name: str | None = field(default=None, repr=False)
+    preferred_given_name: str | None = field(default=None, repr=False)
+    preferred_middle_name: str | None = field(default=None, repr=False)
+    preferred_family_name: str | None = field(default=None, repr=False)
+    identifier: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 from lyceum.errors import ConfigurationError
 from lyceum.key_settings import KeySettings
+from lyceum.token_settings import IssuerSettings
 
 _DATABASE_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _SERVER_OPTION = re.compile(r"([a-z_][a-z0-9_.]*)=(.*)", re.DOTALL)
@@ -38,6 +39,7 @@ class Settings:
     server_options: tuple[tuple[str, str], ...] = ()
     alert_url: str | None = field(default=None, repr=False)
     key_settings: KeySettings = field(default_factory=KeySettings)
+    token_issuer: IssuerSettings | None = None
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str], cwd: Path) -> Settings:
@@ -48,7 +50,7 @@ class Settings:
         the database that the URL names, else `lyceum`, and Airflow's metadata are in `airflow`.
         LYCEUM_SERVER_USER: the embedded server's account under root. LYCEUM_SERVER_OPTIONS: `name=value` pairs
         separated by spaces, quoted as in a shell, for the embedded server. LYCEUM_ALERT_URL: where alerts are posted as JSON.
-        Those of `KeySettings.from_environment`, too.
+        Those of `KeySettings.from_environment` and `IssuerSettings.from_environment`, too.
 
         Raises `ConfigurationError` when a value cannot be used.
         """
@@ -67,6 +69,7 @@ class Settings:
             server_options=_server_options(environ.get("LYCEUM_SERVER_OPTIONS", "")),
             alert_url=_alert_url(environ.get("LYCEUM_ALERT_URL")),
             key_settings=KeySettings.from_environment(environ),
+            token_issuer=IssuerSettings.from_environment(environ, cwd),
         )
 
     def environment(self) -> dict[str, str]:
@@ -80,6 +83,7 @@ class Settings:
             "LYCEUM_SERVER_OPTIONS": shlex.join(f"{name}={value}" for name, value in self.server_options),
             "LYCEUM_ALERT_URL": self.alert_url or "",
             **self.key_settings.environment(),
+            **(self.token_issuer.environment() if self.token_issuer is not None else {}),
         }
         return {name: value for name, value in variables.items() if value}
 

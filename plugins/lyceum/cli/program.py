@@ -19,6 +19,7 @@ from lyceum.cli.reports import report
 from lyceum.cli.roster import roster
 from lyceum.cli.simulation import simulate
 from lyceum.cli.sources import source
+from lyceum.cli.tokens import token
 from lyceum.cli.warehouse import down, migrate, psql, run, status, up
 from lyceum.errors import LyceumError, RetryableError
 from lyceum.log_fields import with_fields
@@ -27,6 +28,7 @@ _FAMILIES: dict[str, tuple[click.Command, ...]] = {
     "The warehouse": (run, up, down, status, migrate, psql),
     "Data": (organization, source, collect, roster, simulate, quarantine),
     "Analytics": (build, refresh, validate, seal, report, docs),
+    "Security": (token,),
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias, TypeGuard, get_args
 
 from lyceum.security.tokens.errors import Refusal, TokenError
 
@@ -68,7 +68,7 @@ class TenantClaims:
                 )
 
 
-def is_mark(value: object) -> bool:
+def is_mark(value: object) -> TypeGuard[str]:
     """Return whether a value may stand for a request or a token in logs and rows."""
     return isinstance(value, str) and _MARK.fullmatch(value) is not None
 

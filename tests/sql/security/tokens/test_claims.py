@@ -22,7 +22,7 @@ from lyceum.security.tokens.signing_keys import rotate
 from warehouse import Warehouse
 
 LEARNER = TenantClaims("learner", 41, 7, request_id="r-1", token_id="t-1")
-ADMIN = TenantClaims("org_admin", 42)
+ADMIN = TenantClaims("org_admin", 42, 9)
 
 
 def now() -> datetime:
@@ -208,6 +208,18 @@ def test_claims_as_such_are_no_token(connection: Connection) -> None:
 
     assert claims(connection) is None
     assert value(connection, "auth.organization_id('org_admin')") is None
+
+
+def test_a_signed_text_of_another_version_or_too_long_gives_nothing(
+    connection: Connection, tokens: InternalTokens
+) -> None:
+    content = content_of(tokens.mint(LEARNER, now))
+    present(connection, resign(tokens, content))
+    assert claims(connection) is not None
+
+    for text in (resign(tokens, content, "v2"), resign(tokens, content | {"request_id": "r" * 4096})):
+        present(connection, text)
+        assert claims(connection) is None
 
 
 @pytest.mark.parametrize("role", ["superuser", "postgres", "lyceum_learner", "LEARNER", "", None, 1])

@@ -275,6 +275,7 @@ _TABLES: tuple[Relation, ...] = (
         keys_without_organization=(
             ("organizations_slug_key", "the slug is the operator's own name of an organization, one a warehouse"),
         ),
+        is_read_by_definer=True,
     ),
     Relation(
         "core.organization_time_zones",
@@ -282,7 +283,7 @@ _TABLES: tuple[Relation, ...] = (
         _everybody_of_the_organization(_EITHER_SERVICE),
         columns_of.ORGANIZATION_TIME_ZONES,
     ),
-    Relation("core.users", "tenant table", (_ADMIN, _DIRECTORY_SERVICE), columns_of.USERS),
+    Relation("core.users", "tenant table", (_ADMIN, _DIRECTORY_SERVICE), columns_of.USERS, is_read_by_definer=True),
     Relation(
         "core.courses",
         "tenant table",
@@ -489,6 +490,8 @@ SCHEMAS: tuple[Schema, ...] = (
 
 FUNCTIONS: tuple[Function, ...] = (
     Function("auth.claims()", "auth/function_claims.sql", is_definer=True, executors=TENANT_ROLES),
+    # Called by the API's login, never by a tenant role.
+    Function("auth.find_tenant(text,bigint,bigint)", "auth/function_find_tenant.sql", is_definer=True),
     Function(
         "auth.organization_id(text)",
         "auth/function_organization_id.sql",

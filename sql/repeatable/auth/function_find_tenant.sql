@@ -1,9 +1,6 @@
 -- The ids that an external token means: of the organization by its slug or its id, and of the user if it names one. No row
 -- when there is no such organization, or no such user in it. For services alone, which ask before they become a tenant:
 -- a tenant could try out names with it.
-grant usage on schema core to lyceum_definer;
-grant select (organization_id, slug) on core.organizations to lyceum_definer;
-grant select (organization_id, user_id) on core.users to lyceum_definer;
 create or replace function auth.find_tenant(named_slug text, named_organization_id bigint, named_user_id bigint)
 returns table (organization_id bigint, user_id bigint)
 language plpgsql

@@ -42,3 +42,4 @@ grant select (
     name,
     created_at
 ) on table core.organizations to lyceum_learner, lyceum_trainer, lyceum_org_admin, lyceum_service, lyceum_analyst;
+grant select on table core.organizations to lyceum_definer;

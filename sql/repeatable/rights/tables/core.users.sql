@@ -25,3 +25,4 @@ grant select (
     is_provisional,
     created_at
 ) on table core.users to lyceum_org_admin, lyceum_service;
+grant select on table core.users to lyceum_definer;

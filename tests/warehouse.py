@@ -42,15 +42,17 @@ class Warehouse:
     """A database of one test, its home included: nothing that the test writes is seen by another.
 
     `settings` name the shared server as an external one, so `database.target(settings)` and child processes that get
-    `settings.environment()` find it.
+    `settings.environment()` find it. `target` is that of the pipeline's login, with which all that collects and builds is
+    tested; `administrator` may do everything.
     """
 
     settings: Settings
     target: ConnectionTarget
+    administrator: ConnectionTarget
 
     def connect(self, *, autocommit: bool = False) -> Connection:
-        """Connect as the owner of everything."""
-        return database.connect(self.target, autocommit=autocommit, application_name="lyceum test")
+        """Connect as the administrator."""
+        return database.connect(self.administrator, autocommit=autocommit, application_name="lyceum test")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,7 @@ class SharedServer:
         settings = self.settings
         if settings.database_url is None:
             return database.EmbeddedServer(settings).ensure_started().with_database("postgres")
-        return database.target(settings).with_database("postgres")
+        return database.administrator_target(settings).with_database("postgres")
 
     def make_template(self) -> ConnectionTarget:
         """Migrate the template, models included, unless another worker has; return its target."""
@@ -97,12 +99,18 @@ class SharedServer:
                 if not _exists(connection, settings.warehouse_database):
                     target = database.ensure_available(unfinished)
                     database.migrate(target, unfinished)
-                    ensure_models_prepared(target, unfinished)
+                    ensure_models_prepared(self.pipeline(target), unfinished)
                     rename = sql.SQL("alter database {} rename to {}")
                     connection.execute(
                         rename.format(sql.Identifier(target.dbname), sql.Identifier(settings.warehouse_database))
                     )
         return server.with_database(settings.warehouse_database)
+
+    def pipeline(self, administrator: ConnectionTarget) -> ConnectionTarget:
+        """Return the target of the pipeline's login; on a server of one's own the administrator's, whose passwords are not ours."""
+        if self.database_url is not None:
+            return administrator
+        return database.login_target(administrator, self.settings, database.Login.PIPELINE)
 
     @contextmanager
     def database(self, home: Path, template: ConnectionTarget, *, is_empty: bool = False) -> Iterator[Warehouse]:
@@ -111,22 +119,28 @@ class SharedServer:
         For an empty one any target on the server will do.
         """
         name = f"{self._prefix}_{uuid4().hex[:12]}"
-        target = template.with_database(name)
+        administrator = self.start().with_database(name)
+        target = administrator if is_empty else self.pipeline(administrator)
         source = sql.Identifier("template0" if is_empty else template.dbname)
-        with database.connect(template.with_database("postgres"), autocommit=True) as connection:
+        with database.connect(self.start(), autocommit=True) as connection:
             connection.execute(sql.SQL("create database {} template {}").format(sql.Identifier(name), source))
             try:
                 yield Warehouse(
                     Settings(
                         home=home,
-                        database_url=target.url(),
+                        database_url=administrator.url(),
+                        pipeline_database_url=None if is_empty else target.url(),
                         warehouse_database=name,
                         airflow_database=self.settings.airflow_database,
                     ),
                     target,
+                    administrator,
                 )
             finally:
-                connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+                for database_name in (name, f"{name}_keys"):
+                    connection.execute(
+                        sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(database_name))
+                    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -26,8 +26,10 @@ class Settings:
     """Where one warehouse lives. Every path and name that is derived from these is derived here, once.
 
     `home` holds everything that Lyceum writes, so two homes run side by side. `database_url` points at a PostgreSQL >= 15
-    of one's own; None means the embedded server in `home`. `server_options` override the embedded server's configuration,
-    `server_user` names the account it runs as when Lyceum itself runs as root. Alerts are posted to `alert_url`, if there is one.
+    of one's own; None means the embedded server in `home`. `pipeline_database_url` is the same database for the login that
+    collects, builds and audits; None means `database_url`, or that login of the embedded server. `server_options` override
+    the embedded server's configuration, `server_user` names the account it runs as when Lyceum itself runs as root. Alerts
+    are posted to `alert_url`, if there is one.
     """
 
     home: Path
@@ -38,6 +40,8 @@ class Settings:
     server_user: str | None = None
     server_options: tuple[tuple[str, str], ...] = ()
     alert_url: str | None = field(default=None, repr=False)
+    pipeline_database_url: str | None = field(default=None, repr=False)
+    server_log_folder: Path | None = None
     key_settings: KeySettings = field(default_factory=KeySettings)
     token_issuer: IssuerSettings | None = None
 
@@ -46,10 +50,12 @@ class Settings:
         """Read the settings from variables; a relative `LYCEUM_HOME` is taken from `cwd`. An empty variable counts as unset.
 
         LYCEUM_HOME: default `.lyceum` in the checkout. LYCEUM_DATABASE_URL: an external PostgreSQL.
+        LYCEUM_PIPELINE_DATABASE_URL: the same for the login `lyceum_pipeline`.
         LYCEUM_WAREHOUSE_DATABASE, LYCEUM_AIRFLOW_DATABASE: names of the two databases; without them the warehouse is
         the database that the URL names, else `lyceum`, and Airflow's metadata are in `airflow`.
         LYCEUM_SERVER_USER: the embedded server's account under root. LYCEUM_SERVER_OPTIONS: `name=value` pairs
         separated by spaces, quoted as in a shell, for the embedded server. LYCEUM_ALERT_URL: where alerts are posted as JSON.
+        LYCEUM_SERVER_LOG_FOLDER: where a server of one's own writes its log in JSON lines, if it can be read from here.
         Those of `KeySettings.from_environment` and `IssuerSettings.from_environment`, too.
 
         Raises `ConfigurationError` when a value cannot be used.
@@ -68,6 +74,10 @@ class Settings:
             server_user=environ.get("LYCEUM_SERVER_USER") or None,
             server_options=_server_options(environ.get("LYCEUM_SERVER_OPTIONS", "")),
             alert_url=_alert_url(environ.get("LYCEUM_ALERT_URL")),
+            pipeline_database_url=_database_url(
+                environ.get("LYCEUM_PIPELINE_DATABASE_URL"), "LYCEUM_PIPELINE_DATABASE_URL"
+            ),
+            server_log_folder=_folder(environ.get("LYCEUM_SERVER_LOG_FOLDER"), cwd),
             key_settings=KeySettings.from_environment(environ),
             token_issuer=IssuerSettings.from_environment(environ, cwd),
         )
@@ -82,10 +92,18 @@ class Settings:
             "LYCEUM_SERVER_USER": self.server_user or "",
             "LYCEUM_SERVER_OPTIONS": shlex.join(f"{name}={value}" for name, value in self.server_options),
             "LYCEUM_ALERT_URL": self.alert_url or "",
+            "LYCEUM_PIPELINE_DATABASE_URL": self.pipeline_database_url or "",
+            "LYCEUM_SERVER_LOG_FOLDER": str(self.server_log_folder or ""),
             **self.key_settings.environment(),
             **(self.token_issuer.environment() if self.token_issuer is not None else {}),
         }
         return {name: value for name, value in variables.items() if value}
+
+    def for_tasks(self) -> Settings:
+        """Return the settings that Airflow's tasks need: on a server of one's own the pipeline's address alone."""
+        if self.database_url is None or self.pipeline_database_url is None:
+            return self
+        return replace(self, database_url=self.pipeline_database_url, pipeline_database_url=None)
 
     # What a person or another system puts in or takes out.
 
@@ -201,6 +219,11 @@ class Settings:
         return self.project_root / "sql" / "repeatable"
 
     @property
+    def handover(self) -> Path:
+        """SQL that gives what was made to the roles that own it."""
+        return self.project_root / "sql" / "handover"
+
+    @property
     def queries(self) -> Path:
         """SQL that the library reads and runs."""
         return self.project_root / "sql" / "queries"
@@ -235,15 +258,19 @@ class Settings:
             directory.mkdir(mode=_PRIVATE, exist_ok=True)
 
 
-def _database_url(value: str | None) -> str | None:
+def _database_url(value: str | None, variable: str = "LYCEUM_DATABASE_URL") -> str | None:
     if not value:
         return None
     if value.startswith(("postgresql://", "postgres://")):
         return value
     raise ConfigurationError(
-        "LYCEUM_DATABASE_URL does not start with postgresql:// or postgres://. "
+        f"{variable} does not start with postgresql:// or postgres://. "
         "Expected a URL such as postgresql://user:password@host:5432/lyceum; unset it to use the embedded server."
     )
+
+
+def _folder(value: str | None, cwd: Path) -> Path | None:
+    return (cwd / Path(value).expanduser()).absolute() if value else None
 
 
 def _alert_url(value: str | None) -> str | None:

@@ -51,6 +51,13 @@ class Invocation:
         return target(self.settings)
 
     @cached_property
+    def administrator_target(self) -> ConnectionTarget:
+        """The warehouse for the account that migrates it; its server must be running."""
+        from lyceum.database import administrator_target
+
+        return administrator_target(self.settings)
+
+    @cached_property
     def stdout(self) -> Console:
         """Where results are printed for people."""
         from rich.console import Console

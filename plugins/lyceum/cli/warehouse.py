@@ -121,8 +121,10 @@ def migrate(invocation: Invocation) -> None:
     """Bring the running warehouse to the schema of this checkout. Safe to repeat."""
     from lyceum.cli.progress import duration
     from lyceum.database import migrate as apply
+    from lyceum.vault import ensure_key_database
 
-    report = apply(invocation.target, invocation.settings)
+    report = apply(invocation.administrator_target, invocation.settings)
+    ensure_key_database(invocation.settings)
 
     def show(console: Console) -> None:
         new = [*report.migrations, *report.repeatable]
@@ -155,7 +157,7 @@ def psql(invocation: Invocation, arguments: tuple[str, ...]) -> None:
     The server's own client where it has one, else the one on PATH. The password travels in the environment.
     """
     program = _psql(is_embedded=invocation.settings.database_url is None)
-    environment = {**os.environ, **invocation.target.environment(application_name="lyceum psql")}
+    environment = {**os.environ, **invocation.administrator_target.environment(application_name="lyceum psql")}
     sys.stdout.flush()
     os.execve(program, [program, *arguments], environment)
 

@@ -1,7 +1,16 @@
 """The database: where it is, connecting to it, the embedded server, and its migrations."""
 
-from lyceum.database.connection import Connection, connect, ensure_available, ensure_databases, target
+from lyceum.database.connection import (
+    Connection,
+    administrator_target,
+    airflow_target,
+    connect,
+    ensure_available,
+    ensure_databases,
+    target,
+)
 from lyceum.database.connection_target import ConnectionTarget
+from lyceum.database.logins import Login, login_target
 from lyceum.database.migrations import MigrationPlan, MigrationReport, migrate, pending_migrations
 from lyceum.database.server import EmbeddedServer, ServerStatus
 
@@ -9,12 +18,16 @@ __all__ = [
     "Connection",
     "ConnectionTarget",
     "EmbeddedServer",
+    "Login",
     "MigrationPlan",
     "MigrationReport",
     "ServerStatus",
+    "administrator_target",
+    "airflow_target",
     "connect",
     "ensure_available",
     "ensure_databases",
+    "login_target",
     "migrate",
     "pending_migrations",
     "target",

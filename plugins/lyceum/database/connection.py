@@ -9,7 +9,8 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import TupleRow
 
-from lyceum.database.connection_target import ConnectionTarget, external_target
+from lyceum.database.connection_target import ConnectionTarget, external_pipeline_target, external_target
+from lyceum.database.logins import Login, login_target, provision_airflow
 from lyceum.database.server import EmbeddedServer
 from lyceum.errors import ConfigurationError, RetryableError
 from lyceum.settings import Settings
@@ -31,21 +32,38 @@ _PERMANENT = (
 
 
 def target(settings: Settings) -> ConnectionTarget:
-    """Return the server and warehouse database that the settings mean. Starts nothing.
+    """Return the warehouse that the settings mean, for the login that collects, builds and audits. Starts nothing.
 
-    Raises `ConfigurationError` when the embedded server is not running, or when the external URL cannot be read.
+    Raises `ConfigurationError` when the embedded server is not running or was never migrated, or when the external URL cannot
+    be read.
     """
+    if settings.database_url is not None:
+        return external_pipeline_target(settings)
+    return login_target(EmbeddedServer(settings).target(), settings, Login.PIPELINE)
+
+
+def administrator_target(settings: Settings) -> ConnectionTarget:
+    """Return the warehouse that the settings mean, for the account that migrates it. Raises as `target` does."""
     if settings.database_url is not None:
         return external_target(settings)
     return EmbeddedServer(settings).target()
 
 
 def ensure_available(settings: Settings) -> ConnectionTarget:
-    """Start the embedded server where one is meant, create the two databases where absent, and return the warehouse's target."""
+    """Start the embedded server where one is meant, create the two databases where absent; return the administrator's target."""
     is_external = settings.database_url is not None
     found = external_target(settings) if is_external else EmbeddedServer(settings).ensure_started()
     ensure_databases(found, [settings.warehouse_database, settings.airflow_database])
+    if not is_external:
+        provision_airflow(found, settings)
     return found
+
+
+def airflow_target(settings: Settings) -> ConnectionTarget:
+    """Return the server for Airflow's own login, which owns the database of its metadata and sees no other."""
+    if settings.database_url is not None:
+        return external_target(settings)
+    return login_target(EmbeddedServer(settings).target(), settings, Login.AIRFLOW)
 
 
 def connect(target: ConnectionTarget, *, autocommit: bool = False, application_name: str = "lyceum") -> Connection:

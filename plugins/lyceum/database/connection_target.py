@@ -106,23 +106,33 @@ def external_target(settings: Settings) -> ConnectionTarget:
     """
     if settings.database_url is None:
         raise ConfigurationError("No external database is configured. Set LYCEUM_DATABASE_URL.")
+    return _described("LYCEUM_DATABASE_URL", settings.database_url, settings)
+
+
+def external_pipeline_target(settings: Settings) -> ConnectionTarget:
+    """Return the target of the pipeline's login on an external server: that of `external_target` where none is configured.
+
+    Raises `ConfigurationError` when libpq cannot read the URL.
+    """
+    if settings.pipeline_database_url is None:
+        return external_target(settings)
+    return _described("LYCEUM_PIPELINE_DATABASE_URL", settings.pipeline_database_url, settings)
+
+
+def _described(variable: str, url: str, settings: Settings) -> ConnectionTarget:
     try:
-        keywords = {
-            name: str(value) for name, value in conninfo_to_dict(settings.database_url).items() if value is not None
-        }
+        keywords = {name: str(value) for name, value in conninfo_to_dict(url).items() if value is not None}
     except psycopg.ProgrammingError:
         # libpq's own message may quote the URL, which holds the password.
         raise ConfigurationError(
-            "LYCEUM_DATABASE_URL is not a URL that PostgreSQL's client library can read. Expected "
+            f"{variable} is not a URL that PostgreSQL's client library can read. Expected "
             "postgresql://user:password@host:5432/lyceum?sslmode=require, with special characters percent-encoded."
         ) from None
     if "user" not in keywords:
-        raise ConfigurationError(
-            "LYCEUM_DATABASE_URL names no user. Expected postgresql://user:password@host:5432/lyceum."
-        )
+        raise ConfigurationError(f"{variable} names no user. Expected postgresql://user:password@host:5432/lyceum.")
     port = keywords.get("port", "5432")
     if not port.isdigit() or "," in keywords.get("host", ""):
-        raise ConfigurationError("LYCEUM_DATABASE_URL names several hosts or ports. Expected exactly one of each.")
+        raise ConfigurationError(f"{variable} names several hosts or ports. Expected exactly one of each.")
     return ConnectionTarget(
         host=keywords.get("host", "localhost"),
         port=int(port),

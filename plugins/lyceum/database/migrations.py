@@ -1,11 +1,12 @@
 """Bring a database to the state that the checkout describes.
 
-Three kinds of SQL files, in this order:
+Four kinds of SQL files, in this order:
 
 - `sql/bootstrap/` makes what belongs to the whole server (roles). Idempotent, run every time.
 - `sql/migrations/` is append-only and versioned: each file runs once, by dbmate. A file that changed after it was applied
   is refused, because the database would no longer be what the checkout says.
 - `sql/repeatable/` is idempotent (functions, policies, views, grants): a file runs whenever its content changed.
+- `sql/handover/` gives what was made to the roles that own it. Idempotent, run every time.
 
 What was applied is in the schema `schema_history`. An advisory lock of the database puts concurrent callers in order.
 """
@@ -27,6 +28,7 @@ import psycopg
 
 from lyceum.database.connection import Connection, connect
 from lyceum.database.connection_target import ConnectionTarget
+from lyceum.database.logins import provision
 from lyceum.errors import ConfigurationError
 from lyceum.settings import Settings
 
@@ -87,6 +89,7 @@ class SqlSources:
     bootstrap: tuple[SqlFile, ...]
     migrations: tuple[SqlFile, ...]
     repeatable: tuple[SqlFile, ...]
+    handover: tuple[SqlFile, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +103,7 @@ class SchemaHistory:
 
 @dataclass(frozen=True, slots=True)
 class MigrationPlan:
-    """Which files are to run. Bootstrap files always are."""
+    """Which files are to run. Those of the bootstrap and the handover always are."""
 
     migrations: tuple[SqlFile, ...]
     repeatable: tuple[SqlFile, ...]
@@ -122,7 +125,10 @@ class MigrationReport:
 
 
 def migrate(target: ConnectionTarget, settings: Settings) -> MigrationReport:
-    """Apply what is new in the checkout to the target's database, which exists. A second call runs the bootstrap files only.
+    """Apply what is new in the checkout to the target's database, which exists, as an account that may make roles.
+
+    A second call runs the files of the bootstrap and the handover only. On the embedded server the product's logins get their
+    passwords.
 
     A migration and a repeatable file each are one transaction: after a failure everything before the failing file stays,
     nothing of it does, and the next call goes on there. Raises `ConfigurationError` when a file is wrong.
@@ -132,7 +138,7 @@ def migrate(target: ConnectionTarget, settings: Settings) -> MigrationReport:
     with connect(target, autocommit=True, application_name="lyceum migrate") as connection:
         connection.execute("select pg_advisory_lock(hashtextextended('lyceum.migrate', 0))")
         for file in sources.bootstrap:
-            _run_bootstrap(connection, file)
+            _run_shared(connection, file)
         connection.execute(_HISTORY.encode())
         plan = plan_migrations(sources, _read_history(connection))
         if plan.migrations:
@@ -143,6 +149,10 @@ def migrate(target: ConnectionTarget, settings: Settings) -> MigrationReport:
         for file in plan.repeatable:
             _run_repeatable(connection, file)
             _log.info("Applied %s", file.name)
+        for file in sources.handover:
+            _run_shared(connection, file)
+    if settings.database_url is None:
+        provision(target, settings)
     return MigrationReport(
         bootstrap=tuple(file.name for file in sources.bootstrap),
         migrations=tuple(file.name for file in plan.migrations),
@@ -179,7 +189,12 @@ def read_sources(settings: Settings) -> SqlSources:
                 "statements to apply and the second after them; nothing needs to follow it."
             )
         versions[file.version] = file.name
-    return SqlSources(_read_folder(settings.bootstrap), migrations, _read_folder(settings.repeatable))
+    return SqlSources(
+        _read_folder(settings.bootstrap),
+        migrations,
+        _read_folder(settings.repeatable),
+        _read_folder(settings.handover),
+    )
 
 
 def plan_migrations(sources: SqlSources, history: SchemaHistory) -> MigrationPlan:
@@ -232,7 +247,7 @@ def _read_history(connection: Connection) -> SchemaHistory:
     )
 
 
-def _run_bootstrap(connection: Connection, file: SqlFile) -> None:
+def _run_shared(connection: Connection, file: SqlFile) -> None:
     """Run a file that changes what all databases of the server share, which no lock of one database protects."""
     for attempt in range(_BOOTSTRAP_ATTEMPTS):
         try:

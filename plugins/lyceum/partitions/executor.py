@@ -278,7 +278,9 @@ def _creation(partition: Partition) -> list[sql.Composable]:
 
 def _closure(name: sql.Identifier) -> sql.Composable:
     """Let nobody read a partition past its table: row level security without any policy, for its owner too."""
-    return sql.SQL("alter table {} enable row level security, force row level security").format(name)
+    return sql.SQL("alter table {} enable row level security, force row level security, owner to lyceum_owner").format(
+        name
+    )
 
 
 def _attachment(step: Step) -> list[sql.Composable]:

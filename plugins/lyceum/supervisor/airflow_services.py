@@ -302,7 +302,7 @@ class AirflowServices:
         for name in own:
             if name.endswith("_CMD"):
                 inherited.pop(name.removesuffix("_CMD"), None)
-        return {**inherited, **self._settings.environment(), **own}
+        return {**inherited, **self._settings.for_tasks().environment(), **own}
 
     def _is_migrated(self, target: ConnectionTarget) -> bool:
         try:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from lyceum.database import EmbeddedServer, target
+from lyceum.database import EmbeddedServer, airflow_target
 from lyceum.errors import LyceumError, RetryableError
 from lyceum.settings import Settings
 from lyceum.supervisor import lifecycle
@@ -93,7 +93,7 @@ def watch(settings: Settings, narrator: Narrator, stay: Stay) -> None:
             if server is not None and not server.status().is_running:
                 server.ensure_started()
                 narrator.task("database", "failed", detail=_RESTARTED)
-            for name in services.start(target(settings)):
+            for name in services.start(airflow_target(settings)):
                 restarts += 1
                 narrator.task(name, "failed", detail=_RESTARTED)
             if restarts > _RESTARTS:

@@ -13,6 +13,7 @@ from lyceum.database import (
     ConnectionTarget,
     EmbeddedServer,
     MigrationReport,
+    airflow_target,
     connect,
     ensure_available,
     migrate,
@@ -22,6 +23,7 @@ from lyceum.errors import LyceumError
 from lyceum.settings import Settings
 from lyceum.supervisor.airflow_services import AirflowServices, ServiceState
 from lyceum.supervisor.narration import Narrator
+from lyceum.vault import ensure_key_database
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,18 +99,19 @@ def start(settings: Settings, narrator: Narrator, *, is_database_only: bool = Fa
     services = AirflowServices(settings)
     with narrator.step("Schema") as step, ThreadPoolExecutor(max_workers=1) as background:
         # Airflow's own migration is another program that works for seconds.
-        prepared = None if is_database_only else background.submit(services.prepare, found)
+        prepared = None if is_database_only else background.submit(services.prepare, airflow_target(settings))
         step.detail("migrating the warehouse and Airflow's database" if prepared else "migrating the warehouse")
         report = migrate(found, settings)
+        ensure_key_database(settings)
         if prepared is not None:
             # The first build would do this; here it costs nothing, because one core of two would only wait.
-            ensure_models_prepared(found, settings)
+            ensure_models_prepared(target(settings), settings)
         is_fresh = prepared.result() if prepared else False
         step.detail(_told(report, is_airflow_migrated=is_fresh))
     if is_database_only:
-        return Running(found, None, not was_running, started_airflow=False)
-    started = services.start(found)
-    return Running(found, services.address, not was_running, started_airflow=bool(started))
+        return Running(target(settings), None, not was_running, started_airflow=False)
+    started = services.start(airflow_target(settings))
+    return Running(target(settings), services.address, not was_running, started_airflow=bool(started))
 
 
 def wait_for_airflow(settings: Settings, narrator: Narrator) -> None:

@@ -108,9 +108,7 @@ def show(connection: Connection, view: View, refresh_id: int) -> Change:
             connection.execute(sql.SQL("set local lock_timeout = {}").format(sql.Literal(_LOCK_TIMEOUT)))
             change = _replace(connection, view, refresh_id)
             reach("refresh.rows_replaced")
-            connection.execute(
-                sql.SQL("refresh materialized view concurrently {}").format(sql.Identifier("stage_three", view.name))
-            )
+            connection.execute("select stage_three.refresh_view(%s)", [view.name])
             reach("refresh.view_refreshed")
             connection.execute(
                 sql.SQL(_VERSIONS).format(

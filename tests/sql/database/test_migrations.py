@@ -48,7 +48,7 @@ def write(project: Warehouse) -> Write:
 
 
 def _migrate(project: Warehouse) -> MigrationReport:
-    return database.migrate(project.target, project.settings)
+    return database.migrate(project.administrator, project.settings)
 
 
 def _rows(project: Warehouse, query: str) -> list[tuple[object, ...]]:

@@ -60,7 +60,7 @@ def test_starting_twice_is_starting_once(own_server: Settings) -> None:
     second = database.ensure_available(own_server)
 
     assert (first, pid) == (second, _pid(own_server))
-    assert database.target(own_server) == first
+    assert database.administrator_target(own_server) == first
 
 
 def test_processes_that_start_at_once_share_one_server(own_server: Settings) -> None:

@@ -18,8 +18,9 @@ from lyceum.errors import LyceumError
 
 _log = logging.getLogger(__name__)
 
-Kind: TypeAlias = Literal["task_failed", "run_late"]
-"""`task_failed`: a task failed for good. `run_late`: a run was not over when it should have been."""
+Kind: TypeAlias = Literal["task_failed", "run_late", "audit_gap", "audit_heads"]
+"""`task_failed`: a task failed for good. `run_late`: a run was not over when it should have been. `audit_gap`: parts of the
+server's log were gone before they were collected. `audit_heads`: heads of the audit trail are gone."""
 
 _POST_SECONDS = 5.0
 

@@ -34,6 +34,12 @@ POINTS: tuple[str, ...] = (
     # One rotation of the keys that wrap those of people.
     "keys.version_made",
     "keys.batch_rewrapped",
+    # One piece of the server's log, and one batch of the audit trail.
+    "audit.rows_written",
+    "audit.offset_moved",
+    "audit.lines_committed",
+    "audit.batch_written",
+    "audit.batch_committed",
     # One pull of a Learning Record Store, around the points of what it collects.
     "lrs.pages_spooled",
     "lrs.spool_collected",

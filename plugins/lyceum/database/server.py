@@ -84,6 +84,8 @@ _OPTIONS = {
     # An error's detail quotes the failing row, and the JSON format cannot leave it out: errors go to the client alone.
     # In the server's order of severity LOG stands above ERROR.
     "log_min_messages": "log",
+    # Lines about locks and slow statements would quote the statement with its literals.
+    "log_min_error_statement": "panic",
     "log_parameter_max_length": "0",
     "log_parameter_max_length_on_error": "0",
 }

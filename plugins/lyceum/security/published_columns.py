@@ -213,3 +213,22 @@ ORGANIZATION_METRICS = (
     "weakest_course_completion_rates",
     "data_as_of",
 )
+
+AUDIT_LOGS = (
+    "audit_id",
+    "occurred_at",
+    "recorded_at",
+    "organization_id",
+    "actor_login",
+    "actor_user_id",
+    "actor_role",
+    "action",
+    "resource",
+    "row_count",
+    "decision",
+    "request_id",
+    "source",
+    "session_id",
+    "line_number",
+    "detail",
+)

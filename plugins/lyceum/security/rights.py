@@ -254,6 +254,17 @@ and (
 )
 
 
+# An organization's auditor reads what is about the organization, the operator's auditor everything.
+_AUDITOR = Reader(
+    "auditor",
+    Rows(
+        "organization; every row for an auditor of the operator",
+        f"""{_of_organization("auditor")}
+or (select auth.reads_every_organization('auditor'))""",
+    ),
+)
+
+
 def _everybody_of_the_organization(service: Reader) -> tuple[Reader, ...]:
     return (_organization("learner"), _organization("trainer"), _ADMIN, service, _ANALYST)
 
@@ -381,6 +392,21 @@ _TABLES: tuple[Relation, ...] = (
         ),
     ),
     Relation("auth.signing_keys", "table", belongs_to_definer=True),
+    Relation(
+        "audit.audit_logs",
+        "tenant table",
+        (_AUDITOR,),
+        columns_of.AUDIT_LOGS,
+        is_read_by_definer=True,
+        keys_without_organization=(
+            ("audit_logs_pkey", "ids come from one sequence, and rows about the server have no organization"),
+            ("audit_logs_line_key", "a line of the server's log is one line, whomever it is about"),
+        ),
+    ),
+    Relation("audit.batches", "table", belongs_to_definer=True),
+    Relation("audit.chain", "table", belongs_to_definer=True),
+    *_free("audit.known_rights", "audit.log_files", "audit.log_sessions"),
+    Relation("audit.audit_ids", "sequence"),
     *_free(
         "ops.alerts",
         "ops.build_steps",
@@ -460,6 +486,7 @@ _API_VIEWS: tuple[Relation, ...] = (
         "Learners, trainers and the organization by day, week, month and year. Add rows of one period_type and scope only.",
     ),
     _shown("learner_courses", "stage_three.learner_courses", "One row per learner and course."),
+    _shown("audit_logs", "audit.audit_logs", "Who did what: accesses and changes of rights."),
 )
 
 RELATIONS: tuple[Relation, ...] = (
@@ -472,6 +499,7 @@ RELATIONS: tuple[Relation, ...] = (
 
 SCHEMAS: tuple[Schema, ...] = (
     Schema("api", database_roles()),
+    Schema("audit", kept_elsewhere=True),
     Schema("audited", (DEFINER,)),
     Schema("auth", database_roles(), kept_elsewhere=True),
     Schema("build"),
@@ -489,6 +517,16 @@ SCHEMAS: tuple[Schema, ...] = (
 )
 
 FUNCTIONS: tuple[Function, ...] = (
+    # Called by the pipeline and the API's login, never by a tenant role.
+    Function("audit.add_batch(audit.batches)", "audit/function_add_batch.sql", is_definer=True),
+    Function(
+        "audit.record(text,text,text,bigint,bigint,text,bigint,text,jsonb)",
+        "audit/function_record.sql",
+        is_definer=True,
+    ),
+    Function("audit.record_collected(jsonb)", "audit/function_record_collected.sql", is_definer=True),
+    Function("audit.refuse_change()", "../migrations/20261122002300_audit.sql"),
+    Function("audit.server_id()", "../migrations/20261122002300_audit.sql"),
     Function("auth.claims()", "auth/function_claims.sql", is_definer=True, executors=TENANT_ROLES),
     # Called by the API's login, never by a tenant role.
     Function("auth.find_tenant(text,bigint,bigint)", "auth/function_find_tenant.sql", is_definer=True),

@@ -12,7 +12,9 @@ import click
 from lyceum.cli.analytics import build, docs, seal, validate
 from lyceum.cli.collection import collect
 from lyceum.cli.invocation import Invocation, json_option
+from lyceum.cli.keys import keys
 from lyceum.cli.organizations import organization
+from lyceum.cli.people import people
 from lyceum.cli.quarantine import quarantine
 from lyceum.cli.refreshing import refresh
 from lyceum.cli.reports import report
@@ -28,7 +30,7 @@ _FAMILIES: dict[str, tuple[click.Command, ...]] = {
     "The warehouse": (run, up, down, status, migrate, psql),
     "Data": (organization, source, collect, roster, simulate, quarantine),
     "Analytics": (build, refresh, validate, seal, report, docs),
-    "Security": (token,),
+    "Security": (keys, people, token),
 }
 
 

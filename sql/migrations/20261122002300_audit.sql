@@ -3,7 +3,7 @@
 -- The audit trail. What belongs to lyceum_definer is changed by the functions of sql/repeatable/audit alone.
 create schema audit authorization lyceum_definer;
 comment on schema audit is 'Who did what: append-only rows, sealed into a chain of batches.';
-grant usage on schema audit to lyceum_owner, lyceum_pipeline, lyceum_authenticator;
+grant usage on schema audit to lyceum_owner, lyceum_authenticator;
 
 create sequence audit.audit_ids;
 alter sequence audit.audit_ids owner to lyceum_owner;
@@ -83,7 +83,7 @@ comment on column audit.batches.to_transaction is 'Exclusive. Every transaction 
 comment on column audit.batches.rows_hash is 'SHA-256 over the SHA-256 of each row in canonical form, in the order of transaction and id.';
 comment on column audit.batches.contents_hash is 'The same without ids and instants, in the order of the hashes: it tells an edit from a change of order.';
 alter table audit.batches owner to lyceum_definer;
-grant select on audit.batches to lyceum_owner, lyceum_pipeline;
+grant select on audit.batches to lyceum_owner;
 
 create table audit.chain (
     is_only boolean not null default true,
@@ -94,7 +94,7 @@ create table audit.chain (
 insert into audit.chain default values;
 comment on table audit.chain is 'The name of this chain: the heads kept outside the database carry it, and the first batch begins with its hash.';
 alter table audit.chain owner to lyceum_definer;
-grant select on audit.chain to lyceum_owner, lyceum_pipeline;
+grant select on audit.chain to lyceum_owner;
 
 create table audit.log_files (
     head_hash bytea not null,
@@ -139,7 +139,7 @@ as $$
 $$;
 alter function audit.server_id() owner to lyceum_definer;
 revoke all on function audit.server_id() from public;
-grant execute on function audit.server_id() to lyceum_owner, lyceum_pipeline;
+grant execute on function audit.server_id() to lyceum_owner;
 
 create function audit.refuse_change()
 returns trigger
@@ -155,8 +155,8 @@ end;
 $$;
 alter function audit.refuse_change() owner to lyceum_definer;
 revoke all on function audit.refuse_change() from public;
--- Whoever attaches a partition makes its trigger.
-grant execute on function audit.refuse_change() to lyceum_owner, lyceum_pipeline;
+-- Whoever attaches a partition makes its trigger: the pipeline, which is a member of the owner.
+grant execute on function audit.refuse_change() to lyceum_owner;
 
 -- For each row, because that trigger reaches the partitions; for each statement, because TRUNCATE has no rows.
 create trigger refuse_change before update or delete on audit.audit_logs

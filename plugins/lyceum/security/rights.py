@@ -142,7 +142,13 @@ ROLES: tuple[DatabaseRole, ...] = (
 )
 PRODUCT_ROLES = tuple(role.name for role in ROLES)
 
-TRUSTED_GRANTEES: tuple[tuple[str, str], ...] = ((OWNER, "schema_history"),)
+TRUSTED_GRANTEES: tuple[tuple[str, str], ...] = (
+    (OWNER, "schema_history"),
+    # The trail's tables are the owner's; the services and the pipeline write them through functions alone.
+    (OWNER, "audit"),
+    (DEFINER, "audit"),
+    (AUTHENTICATOR, "audit"),
+)
 """Roles that are no readers, and a schema in which they may have been granted anything."""
 
 
@@ -525,8 +531,8 @@ FUNCTIONS: tuple[Function, ...] = (
         is_definer=True,
     ),
     Function("audit.record_collected(jsonb)", "audit/function_record_collected.sql", is_definer=True),
-    Function("audit.refuse_change()", "../migrations/20261122002300_audit.sql"),
-    Function("audit.server_id()", "../migrations/20261122002300_audit.sql"),
+    Function("audit.refuse_change()", "audit/function_refuse_change.sql"),
+    Function("audit.server_id()", "audit/function_server_id.sql"),
     Function("auth.claims()", "auth/function_claims.sql", is_definer=True, executors=TENANT_ROLES),
     # Called by the API's login, never by a tenant role.
     Function("auth.find_tenant(text,bigint,bigint)", "auth/function_find_tenant.sql", is_definer=True),

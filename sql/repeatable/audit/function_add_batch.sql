@@ -26,4 +26,4 @@ end;
 $$;
 alter function audit.add_batch(audit.batches) owner to lyceum_definer;
 revoke all on function audit.add_batch(audit.batches) from public;
-grant execute on function audit.add_batch(audit.batches) to lyceum_owner, lyceum_pipeline;
+grant execute on function audit.add_batch(audit.batches) to lyceum_owner;

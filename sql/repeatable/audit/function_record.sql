@@ -40,4 +40,4 @@ $$;
 alter function audit.record(text, text, text, bigint, bigint, text, bigint, text, jsonb) owner to lyceum_definer;
 revoke all on function audit.record(text, text, text, bigint, bigint, text, bigint, text, jsonb) from public;
 grant execute on function audit.record(text, text, text, bigint, bigint, text, bigint, text, jsonb)
-to lyceum_owner, lyceum_pipeline, lyceum_authenticator;
+to lyceum_owner, lyceum_authenticator;

@@ -73,4 +73,4 @@ as $$
 $$;
 alter function audit.record_collected(jsonb) owner to lyceum_definer;
 revoke all on function audit.record_collected(jsonb) from public;
-grant execute on function audit.record_collected(jsonb) to lyceum_owner, lyceum_pipeline;
+grant execute on function audit.record_collected(jsonb) to lyceum_owner;

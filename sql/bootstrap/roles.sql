@@ -108,7 +108,7 @@ begin
     end loop;
 
     -- Only a member may hand objects over to a role; a superuser is one of every role.
-    foreach tenant in array array['lyceum_owner', 'lyceum_definer']
+    foreach tenant in array array['lyceum_owner', 'lyceum_definer', 'lyceum_pipeline']
     loop
         if not pg_has_role(current_user, tenant, 'usage') then
             begin
@@ -116,7 +116,7 @@ begin
             exception
                 when insufficient_privilege then
                     raise exception
-                        'The account % may not hand objects over to %. Let a superuser run: grant lyceum_owner, lyceum_definer to %',
+                        'The account % may not hand objects over to %. Let a superuser run: grant lyceum_owner, lyceum_definer, lyceum_pipeline to %',
                         current_user,
                         tenant,
                         quote_ident(current_user);

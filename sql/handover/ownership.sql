@@ -95,6 +95,16 @@ begin
         execute handed.statement;
     end loop;
 
+    -- Temporary tables are for who collects and refreshes, not for whoever may connect.
+    if has_database_privilege('public', current_database(), 'temporary') then
+        execute format('revoke temporary on database %I from public', current_database());
+    end if;
+    if not has_database_privilege('lyceum_definer', current_database(), 'temporary')
+        or not has_database_privilege('lyceum_pipeline', current_database(), 'temporary')
+    then
+        execute format('grant connect, temporary on database %I to lyceum_pipeline, lyceum_definer', current_database());
+    end if;
+
     -- Which files the database holds is asked by whoever builds.
     if not has_schema_privilege('lyceum_owner', 'schema_history', 'usage') then
         grant usage on schema schema_history to lyceum_owner;

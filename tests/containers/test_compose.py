@@ -14,7 +14,7 @@ import psycopg
 import pytest
 import yaml
 
-from containers.topology import DOCKER, PROJECT, compose, environment, services
+from containers.topology import DOCKER, PROJECT, compose, environment, mounted, services
 from lyceum.database import ConnectionTarget
 from lyceum.settings import Settings
 from lyceum.supervisor.airflow_services import SERVICES, AirflowServices
@@ -134,20 +134,30 @@ def test_no_variable_holds_a_secret_and_every_secret_is_mounted_where_it_is_read
         "pgbouncer": DOCKER / "pgbouncer" / "start",
         "prepare": DOCKER / "prepare.py",
     }
-    for name, service in services().items():
+    for name in services():
         text = "\n".join(environment(name).values())
         if name in AIRFLOW:
             text += (DOCKER / "start").read_text() + (DOCKER / "airflow-database-url").read_text()
         if name in scripts:
             text += scripts[name].read_text()
         read = {secret for secret in declared if re.search(rf"/{secret}\b|\"{secret}\"", text)}
-        assert read == set(service.get("secrets", [])), name
+        assert read == set(mounted(name)), name
+        assert set(mounted(name).values()) <= set(declared)
         for variable, value in environment(name).items():
             assert not re.search("PASSWORD|SECRET|KEY|TOKEN|CONN", variable) or variable.endswith(("_CMD", "_FILE")), (
                 variable
             )
             assert not re.fullmatch(r"[0-9a-f]{32,}", value)
     assert {secret["file"] for secret in declared.values()} == {f"docker/secrets/{name}" for name in declared}
+
+
+def test_the_password_of_the_account_that_migrates_is_not_where_tasks_run() -> None:
+    for name in AIRFLOW:
+        login = "lyceum" if name == "prepare" else "lyceum_pipeline"
+        secret = "database_password" if name == "prepare" else "pipeline_password"
+        assert environment(name)["DATABASE_LOGIN"] == login
+        assert mounted(name)["database_password"] == secret
+        assert "postgres_password" not in mounted(name).values()
 
 
 def test_ports_are_published_on_loopback_alone() -> None:

@@ -17,6 +17,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,19 @@ import pytest
 from cryptography.fernet import Fernet
 
 from containers.topology import DOCKER, compose
+from lyceum import database, organizations
+from lyceum.analytics.build import build
+from lyceum.collect import collect_paths
 from lyceum.settings import Settings
+from lyceum.simulator import SimulationPlan, sample_organizations, simulate, write_delivery
 from lyceum.supervisor.credentials import administrator_password
+from lyceum.vault import ensure_key_database
+from lyceum.views import VIEWS, refresh
+
+CLOCK = datetime(2026, 11, 12, 6, tzinfo=UTC)
+PLAN = SimulationPlan(
+    first_day=date(2026, 11, 10), days=2, organizations=sample_organizations(1, learners=8, courses=2)
+)
 
 
 @pytest.fixture
@@ -56,7 +68,12 @@ def test_every_secret_is_made_once_in_a_folder_that_is_closed_to_others(secrets:
 
 
 def test_commands_get_the_address_with_the_password_of_the_secret(secrets: Path) -> None:
-    variables = {**os.environ, "SECRETS_FOLDER": str(secrets), "DATABASE_ADDRESS": "pgbouncer:6432"}
+    variables = {
+        **os.environ,
+        "SECRETS_FOLDER": str(secrets),
+        "DATABASE_ADDRESS": "pgbouncer:6432",
+        "DATABASE_LOGIN": "lyceum_pipeline",
+    }
     password = (secrets / "database_password").read_text()
     program = "import os; print(os.environ['LYCEUM_DATABASE_URL'], os.environ.get('LYCEUM_ALERT_URL'))"
 
@@ -67,11 +84,11 @@ def test_commands_get_the_address_with_the_password_of_the_secret(secrets: Path)
     (secrets / "alert_url").write_text("https://chat.example/hook\n")
     assert alert_url == "None"
     assert output("sh", str(DOCKER / "start"), sys.executable, "-c", program) == f"{url} https://chat.example/hook"
-    assert url == f"postgresql://lyceum:{password}@pgbouncer:6432/lyceum"
+    assert url == f"postgresql://lyceum_pipeline:{password}@pgbouncer:6432/lyceum"
     settings = Settings.from_environment({"LYCEUM_DATABASE_URL": url}, Path())
     assert settings.warehouse_database == "lyceum"
     assert output("sh", str(DOCKER / "airflow-database-url")) == (
-        f"postgresql+psycopg://lyceum:{password}@pgbouncer:6432/airflow"
+        f"postgresql+psycopg://lyceum_airflow:{(secrets / 'airflow_database_password').read_text()}@pgbouncer:6432/airflow"
     )
 
 
@@ -210,8 +227,14 @@ def test_the_primary_gets_its_databases_and_the_replica_follows_it(topology: tup
     with psycopg.connect(primary, autocommit=True) as connection:
         connection.execute("create table public.followed (number integer)")
         connection.execute("insert into public.followed values (1)")
-        databases = connection.execute("select datname from pg_database where datdba = 'lyceum'::regrole order by 1")
-        assert databases.fetchall() == [("airflow",), ("lyceum",)]
+        databases = connection.execute(
+            "select datname, datdba::regrole::text from pg_database where datdba::regrole::text like 'lyceum%' order by 1"
+        )
+        assert databases.fetchall() == [
+            ("airflow", "lyceum_airflow"),
+            ("lyceum", "lyceum"),
+            ("lyceum_keys", "lyceum"),
+        ]
         assert connection.execute("show timezone").fetchone() == ("UTC",)
     _wait(f"{login} port={ports['replica']} dbname=lyceum")
     _follows(f"{login} port={ports['replica']} dbname=lyceum", [(1,)])
@@ -223,6 +246,59 @@ def test_the_primary_gets_its_databases_and_the_replica_follows_it(topology: tup
     start_replica()
     _wait(f"{login} port={ports['replica']} dbname=lyceum")
     _follows(f"{login} port={ports['replica']} dbname=lyceum", [(1,), (2,)])
+
+
+def test_an_account_that_is_no_superuser_migrates_and_the_pipeline_builds(
+    topology: tuple[Path, Run], tmp_path: Path
+) -> None:
+    folder, run = topology
+    port = _free_port()
+    run("sh", "docker/make-secrets", log="secrets.log")
+    run("initdb", "-U", "postgres", "--auth-host=scram-sha-256", "-D", str(folder / "primary"), log="initdb.log")
+    run(
+        *("postgres", "-D", str(folder / "primary"), "-k", str(folder), "-p", str(port)),
+        *("-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-c", "wal_level=replica"),
+        log="primary.log",
+        is_server=True,
+    )
+    _wait(f"host={folder} port={port} user=postgres dbname=postgres")
+    run(
+        *("sh", "docker/postgres/create-databases"),
+        log="init.log",
+        PGHOST=str(folder),
+        PGPORT=str(port),
+        PGDATA=str(folder / "primary"),
+    )
+
+    def url(login: str, secret: str) -> str:
+        password = (folder / "docker" / "secrets" / secret).read_text()
+        return f"postgresql://{login}:{password}@127.0.0.1:{port}/lyceum"
+
+    prepare = Settings(home=tmp_path / "home", database_url=url("lyceum", "database_password"))
+    tasks = Settings(home=tmp_path / "home", database_url=url("lyceum_pipeline", "pipeline_password"))
+    for _ in range(2):
+        database.migrate(database.administrator_target(prepare), prepare)
+        ensure_key_database(prepare)
+    with database.connect(database.target(tasks)) as connection:
+        assert connection.execute("select rolsuper from pg_roles where rolname = current_user").fetchone() == (False,)
+        for simulated in PLAN.organizations:
+            organizations.add_organization(connection, simulated.slug, simulated.name, simulated.time_zone, CLOCK)
+        connection.commit()
+    for delivery in simulate(PLAN):
+        collect_paths(
+            database.target(tasks),
+            tasks,
+            organization=delivery.organization.slug,
+            paths=[write_delivery(delivery, tmp_path)],
+            format="xapi",
+            as_of=CLOCK,
+            run_id="test",
+        )
+    report = build(database.target(tasks), tasks, CLOCK, "test")
+    refreshed = refresh(database.target(tasks), tasks, VIEWS["learner"], CLOCK, "test")
+
+    assert report.publication is not None
+    assert refreshed.organizations == 1
 
 
 def _free_port() -> int:

@@ -23,6 +23,17 @@ def services() -> dict[str, dict[str, Any]]:
     return found
 
 
+def mounted(service: str) -> dict[str, str]:
+    """Return a service's secrets: the name of each by the file that the service sees."""
+    listed = services()[service].get("secrets", [])
+    return {
+        (secret if isinstance(secret, str) else secret["target"]): (
+            secret if isinstance(secret, str) else secret["source"]
+        )
+        for secret in listed
+    }
+
+
 def environment(service: str) -> dict[str, str]:
     """Return a service's variables."""
     found: dict[str, str] = services()[service].get("environment", {})

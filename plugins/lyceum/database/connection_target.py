@@ -13,7 +13,9 @@ from lyceum.errors import ConfigurationError
 from lyceum.settings import Settings
 
 # libpq's keywords that are their own fields here, or that we set ourselves.
-_OWN_KEYWORDS = frozenset({"host", "port", "user", "password", "dbname", "options", "application_name"})
+_OWN_KEYWORDS = frozenset(
+    {"host", "port", "user", "password", "dbname", "options", "application_name", "client_encoding"}
+)
 
 # The variable that libpq, psql, pg_dump and dbmate read for each further keyword of a URL.
 _VARIABLES = {
@@ -56,6 +58,8 @@ class ConnectionTarget:
             password=self.password,
             dbname=dbname or self.dbname,
             application_name=application_name,
+            # A database without an encoding of its own would send bytes.
+            client_encoding="UTF8",
             options=f"{self.options} -c TimeZone=UTC".strip(),
             **dict(self.parameters),
         )

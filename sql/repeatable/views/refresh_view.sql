@@ -13,6 +13,9 @@ begin
     execute format('refresh materialized view concurrently stage_three.%I', view_name);
 end;
 $$;
+-- A new owner must be able to create in the schema, unless a superuser says so.
+grant create on schema stage_three to lyceum_definer;
 alter function stage_three.refresh_view(text) owner to lyceum_definer;
+revoke create on schema stage_three from lyceum_definer;
 revoke all on function stage_three.refresh_view(text) from public;
 grant execute on function stage_three.refresh_view(text) to lyceum_owner;

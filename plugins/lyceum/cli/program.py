@@ -19,6 +19,7 @@ from lyceum.cli.quarantine import quarantine
 from lyceum.cli.refreshing import refresh
 from lyceum.cli.reports import report
 from lyceum.cli.roster import roster
+from lyceum.cli.security import security
 from lyceum.cli.simulation import simulate
 from lyceum.cli.sources import source
 from lyceum.cli.tokens import token
@@ -30,7 +31,7 @@ _FAMILIES: dict[str, tuple[click.Command, ...]] = {
     "The warehouse": (run, up, down, status, migrate, psql),
     "Data": (organization, source, collect, roster, simulate, quarantine),
     "Analytics": (build, refresh, validate, seal, report, docs),
-    "Security": (keys, people, token),
+    "Security": (keys, people, security, token),
 }
 
 

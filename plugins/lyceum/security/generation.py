@@ -11,9 +11,9 @@ from pathlib import Path
 
 from lyceum.security.rights import (
     DEFINER,
-    FUNCTIONS,
     RELATIONS,
     SCHEMAS,
+    TENANT_ROLES,
     Reader,
     Relation,
     Schema,
@@ -125,14 +125,11 @@ def _table(table: Relation) -> str:
             f"alter table {table.name} enable row level security, force row level security;\n",
             # Rights are taken before policies go, and given after they have come.
             f"revoke all on table {table.name} from {_EVERYBODY};\n",
-            *(f"drop policy if exists {role}_select on {table.name};\n" for role in _ROLES),
+            *(f"drop policy if exists {role}_select on {table.name};\n" for role in TENANT_ROLES),
             *(policy_statement(table.name, reader) for reader in table.readers),
             _granted(table),
         )
     )
-
-
-_ROLES = tuple(role.removeprefix("lyceum_") for role in database_roles())
 
 
 def _grants(view: Relation) -> str:
@@ -181,8 +178,3 @@ def _listed(names: tuple[str, ...], by: int) -> str:
 
 def _indented(text: str, by: int) -> str:
     return "\n".join(" " * by + line for line in text.split("\n"))
-
-
-def definer_functions() -> tuple[str, ...]:
-    """Return the signatures of the functions that run as `lyceum_definer`."""
-    return tuple(function.signature for function in FUNCTIONS if function.is_definer)

@@ -93,15 +93,15 @@ class Relation:
 class Function:
     """A function of ours. A definer function runs as its owner, `lyceum_definer`, under a pinned search path.
 
-    `signature` is as `regprocedure` prints it, `file` where its text is, below `sql/repeatable`. Without `executors` its owner
-    alone may call it; `is_public` marks functions that reveal nothing but what they are given.
+    `signature` is as `regprocedure` prints it, `file` where its text is, below `sql/repeatable`. Without `executors`, roles of
+    the server, its owner alone may call it; `is_public` marks functions that reveal nothing but what they are given.
     """
 
     signature: str
     file: str
     is_definer: bool = False
     belongs_to_definer: bool = True
-    executors: tuple[TenantRole, ...] = ()
+    executors: tuple[str, ...] = ()
     is_public: bool = False
 
 
@@ -289,10 +289,10 @@ _TABLES: tuple[Relation, ...] = (
         "tenant table",
         _everybody_of_the_organization(_EITHER_SERVICE),
         columns_of.ORGANIZATIONS,
+        is_read_by_definer=True,
         keys_without_organization=(
             ("organizations_slug_key", "the slug is the operator's own name of an organization, one a warehouse"),
         ),
-        is_read_by_definer=True,
     ),
     Relation(
         "core.organization_time_zones",
@@ -300,7 +300,13 @@ _TABLES: tuple[Relation, ...] = (
         _everybody_of_the_organization(_EITHER_SERVICE),
         columns_of.ORGANIZATION_TIME_ZONES,
     ),
-    Relation("core.users", "tenant table", (_ADMIN, _DIRECTORY_SERVICE), columns_of.USERS, is_read_by_definer=True),
+    Relation(
+        "core.users",
+        "tenant table",
+        (_ADMIN, _DIRECTORY_SERVICE),
+        columns_of.USERS,
+        is_read_by_definer=True,
+    ),
     Relation(
         "core.courses",
         "tenant table",
@@ -507,7 +513,7 @@ SCHEMAS: tuple[Schema, ...] = (
     Schema("api", database_roles()),
     Schema("audit", kept_elsewhere=True),
     Schema("audited", (DEFINER,)),
-    Schema("auth", database_roles(), kept_elsewhere=True),
+    Schema("auth", (*database_roles(), AUTHENTICATOR), kept_elsewhere=True),
     Schema("build"),
     Schema("core", (DEFINER,)),
     Schema("extensions", kept_elsewhere=True),
@@ -533,42 +539,55 @@ FUNCTIONS: tuple[Function, ...] = (
     Function("audit.record_collected(jsonb)", "audit/function_record_collected.sql", is_definer=True),
     Function("audit.refuse_change()", "audit/function_refuse_change.sql"),
     Function("audit.server_id()", "audit/function_server_id.sql"),
-    Function("auth.claims()", "auth/function_claims.sql", is_definer=True, executors=TENANT_ROLES),
-    # Called by the API's login, never by a tenant role.
-    Function("auth.find_tenant(text,bigint,bigint)", "auth/function_find_tenant.sql", is_definer=True),
+    Function("auth.claims()", "auth/function_claims.sql", is_definer=True, executors=database_roles()),
+    # For the services alone, before they become a tenant.
+    Function(
+        "auth.find_tenant(text,bigint,bigint)",
+        "auth/function_find_tenant.sql",
+        is_definer=True,
+        executors=(AUTHENTICATOR,),
+    ),
     Function(
         "auth.organization_id(text)",
         "auth/function_organization_id.sql",
-        executors=TENANT_ROLES,
+        executors=database_roles(),
     ),
     Function(
         "auth.organization_id(text,text)",
         "auth/function_organization_id_in_scope.sql",
-        executors=TENANT_ROLES,
+        executors=database_roles(),
     ),
     Function(
         "auth.reads_every_organization(text)",
         "auth/function_reads_every_organization.sql",
-        executors=TENANT_ROLES,
+        executors=database_roles(),
     ),
     Function(
         "auth.token_claims(text,timestamp with time zone,timestamp with time zone)", "auth/function_token_claims.sql"
     ),
-    Function("auth.user_id(text)", "auth/function_user_id.sql", executors=TENANT_ROLES),
-    Function("rights.open_day()", "rights/functions/open_day.sql", is_definer=True, executors=("trainer",)),
+    Function("auth.user_id(text)", "auth/function_user_id.sql", executors=database_roles()),
+    Function(
+        "rights.open_day()", "rights/functions/open_day.sql", is_definer=True, executors=database_roles(("trainer",))
+    ),
     Function(
         "rights.own_course_ids(text)",
         "rights/functions/own_course_ids.sql",
         is_definer=True,
-        executors=("learner", "trainer"),
+        executors=database_roles(("learner", "trainer")),
     ),
     Function(
         "rights.taught_course_ids()",
         "rights/functions/taught_course_ids.sql",
         is_definer=True,
-        executors=("trainer",),
+        executors=database_roles(("trainer",)),
     ),
-    Function("rights.taught_days()", "rights/functions/taught_days.sql", is_definer=True, executors=("trainer",)),
+    Function(
+        "rights.taught_days()",
+        "rights/functions/taught_days.sql",
+        is_definer=True,
+        executors=database_roles(("trainer",)),
+    ),
+    Function("stage_three.refresh_view(text)", "views/refresh_view.sql", is_definer=True, executors=(OWNER,)),
     Function("stage_two.object_set(integer[])", "function_object_set.sql", belongs_to_definer=False, is_public=True),
     Function(
         "stage_two.object_union(integer[])", "aggregate_object_union.sql", belongs_to_definer=False, is_public=True

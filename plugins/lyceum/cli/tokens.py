@@ -78,7 +78,7 @@ def mint(
     )
     # As a service would: a slug that is mistyped is told here rather than there.
     access = verify(minted, issuer.settings, IssuerKeys.of(issuer.settings.jwks), invocation.clock)
-    with connect(invocation.target) as connection:
+    with connect(invocation.administrator_target) as connection:
         resolve(connection, access)
     invocation.message(f"For development alone. Valid until {access.expires_at:%Y-%m-%d %H:%M:%S} UTC.")
     invocation.result(
@@ -147,7 +147,7 @@ def key_status(invocation: Invocation) -> None:
     from lyceum.database import connect
     from lyceum.security.tokens.signing_keys import key_states
 
-    with connect(invocation.target) as connection:
+    with connect(invocation.administrator_target) as connection:
         states = key_states(connection, invocation.settings)
     now = invocation.clock()
 
@@ -183,7 +183,7 @@ def rotate_key(invocation: Invocation, at_once: bool) -> None:
     from lyceum.database import connect
     from lyceum.security.tokens.signing_keys import rotate
 
-    with connect(invocation.target, autocommit=True) as connection:
+    with connect(invocation.administrator_target, autocommit=True) as connection:
         rotation = rotate(connection, invocation.settings, invocation.clock(), at_once=at_once)
 
     def show(console: Console) -> None:

@@ -121,10 +121,12 @@ def migrate(invocation: Invocation) -> None:
     """Bring the running warehouse to the schema of this checkout. Safe to repeat."""
     from lyceum.cli.progress import duration
     from lyceum.database import migrate as apply
+    from lyceum.security.tokens.signing_keys import ensure_signing_key
     from lyceum.vault import ensure_key_database
 
     report = apply(invocation.administrator_target, invocation.settings)
     ensure_key_database(invocation.settings)
+    ensure_signing_key(invocation.administrator_target, invocation.settings)
 
     def show(console: Console) -> None:
         new = [*report.migrations, *report.repeatable]

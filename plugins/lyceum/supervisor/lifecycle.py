@@ -20,6 +20,7 @@ from lyceum.database import (
     target,
 )
 from lyceum.errors import LyceumError
+from lyceum.security.tokens.signing_keys import ensure_signing_key
 from lyceum.settings import Settings
 from lyceum.supervisor.airflow_services import AirflowServices, ServiceState
 from lyceum.supervisor.narration import Narrator
@@ -103,6 +104,7 @@ def start(settings: Settings, narrator: Narrator, *, is_database_only: bool = Fa
         step.detail("migrating the warehouse and Airflow's database" if prepared else "migrating the warehouse")
         report = migrate(found, settings)
         ensure_key_database(settings)
+        ensure_signing_key(found, settings)
         if prepared is not None:
             # The first build would do this; here it costs nothing, because one core of two would only wait.
             ensure_models_prepared(target(settings), settings)

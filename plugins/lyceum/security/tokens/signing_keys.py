@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from lyceum.database import Connection
+from lyceum.database import Connection, ConnectionTarget, connect
 from lyceum.key_files import make_key, read_key
 from lyceum.security.tokens.errors import TokenKeyError
 from lyceum.security.tokens.internal import KEY_FILE, LONGEST_LIFETIME, SigningKey
@@ -42,6 +42,21 @@ class Rotation:
     key_id: str
     retired_key_id: str | None
     retired_at: datetime | None
+
+
+def ensure_signing_key(administrator: ConnectionTarget, settings: Settings) -> None:
+    """Make the home's key where absent and known to the warehouse, as a part of migrating it. A second call changes nothing.
+
+    A key that the warehouse has retired stays so: whoever uses it is told.
+    """
+    with (
+        connect(administrator, autocommit=True, application_name="lyceum migrate") as connection,
+        _turns(settings) as path,
+    ):
+        make_key(path)
+        row = connection.execute("select clock_timestamp()").fetchone()
+        assert row is not None
+        _insert(connection, SigningKey(read_key(path)), row[0])
 
 
 def register(connection: Connection, settings: Settings, at: datetime) -> str:

@@ -6,7 +6,9 @@ import base64
 import hashlib
 import hmac
 import json
+import random
 import re
+import string
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -199,6 +201,37 @@ def test_a_text_that_was_not_signed_gives_nothing_and_raises_nothing(
     assert claims(connection) is None
     present(connection, token)
     assert claims(connection) is not None
+
+
+def test_another_letter_anywhere_makes_a_token_nothing(connection: Connection, tokens: InternalTokens) -> None:
+    token = tokens.mint(LEARNER, now)
+    chance = random.Random(7)
+    letters = string.ascii_letters + string.digits + "+/=._-% '\\\"é\x01"
+    altered = {
+        token[:place] + letter + token[place + 1 :]
+        for place in range(len(token))
+        for letter in chance.choices(letters, k=4)
+    }
+    altered |= {token[:place] + token[place + 1 :] for place in range(len(token))}
+    altered |= {
+        token[:first] + token[second:]
+        for first, second in (sorted(chance.sample(range(len(token)), 2)) for _ in range(200))
+    }
+    altered.discard(token)
+
+    row = connection.execute(
+        """
+        select
+            count(*),
+            count(auth.token_claims(texts.text, clock_timestamp(), clock_timestamp())),
+            count(auth.token_claims(%s, clock_timestamp(), clock_timestamp()))
+        from unnest(%s::text[]) as texts (text)
+        """,
+        [token, sorted(altered)],
+    ).fetchone()
+
+    assert len(altered) > 1000
+    assert row == (len(altered), 0, len(altered))
 
 
 def test_claims_as_such_are_no_token(connection: Connection) -> None:

@@ -128,3 +128,10 @@ def test_keys_are_rotated_and_shown(lyceum: Lyceum, warehouse: Warehouse) -> Non
     told, _ = lyceum("token", "keys", "status")
     assert "signs" in told
     assert "retired" in told
+
+
+def test_migrating_makes_the_first_key(lyceum: Lyceum, warehouse: Warehouse) -> None:
+    lyceum("migrate")
+
+    (state,) = json.loads(lyceum("token", "keys", "status", "--json")[0])
+    assert (state["is_ours"], state["key_id"]) == (True, InternalTokens.of_home(warehouse.settings).key.key_id)

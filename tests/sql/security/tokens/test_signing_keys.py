@@ -11,7 +11,7 @@ import pytest
 from lyceum.key_files import make_key, read_key
 from lyceum.security.tokens.errors import TokenKeyError
 from lyceum.security.tokens.internal import InternalTokens, SigningKey
-from lyceum.security.tokens.signing_keys import GRACE, key_states, register, rotate
+from lyceum.security.tokens.signing_keys import GRACE, ensure_signing_key, key_states, register, rotate
 from warehouse import Warehouse
 
 AS_OF = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -113,3 +113,16 @@ def test_concurrent_rotations_leave_one_key_that_counts(warehouse: Warehouse) ->
         states = key_states(connection, warehouse.settings)
     assert len(set(made)) == 4
     assert [state.is_ours for state in states if state.retired_at is None] == [True]
+
+
+def test_a_migrated_warehouse_knows_the_key_of_its_home_and_a_retired_key_stays_retired(warehouse: Warehouse) -> None:
+    ensure_signing_key(warehouse.administrator, warehouse.settings)
+    ensure_signing_key(warehouse.administrator, warehouse.settings)
+    with warehouse.connect(autocommit=True) as connection:
+        (state,) = key_states(connection, warehouse.settings)
+        assert (state.is_ours, state.retired_at) == (True, None)
+        connection.execute("update auth.signing_keys set retired_at = clock_timestamp()")
+
+        ensure_signing_key(warehouse.administrator, warehouse.settings)
+        (state,) = key_states(connection, warehouse.settings)
+    assert state.retired_at is not None

@@ -368,6 +368,7 @@ _CLAIMS: dict[str, tuple[dict[str, Any], Refusal]] = {
     "user with a space": ({"user": " 7"}, Refusal.USER),
     "user with SQL": ({"user": "7 or true"}, Refusal.USER),
     "user in other digits": ({"user": "٧"}, Refusal.USER),
+    "user in digits of two scripts": ({"user": "1٧"}, Refusal.USER),
     "user in wide digits": ({"user": "７"}, Refusal.USER),
     "user beyond 64 bits": ({"user": str(2**63)}, Refusal.USER),
     "user an address": ({"user": "ada@example.org"}, Refusal.USER),

@@ -29,6 +29,7 @@ PUBLISHES = {"build_analytics", "refresh_learner_summary", "refresh_organization
 
 DEADLINES = {
     "build_analytics": 60,
+    "collect_audit_logs": 20,
     "collect_raw_data": 60,
     "sync_roster": 60,
     "refresh_learner_summary": 30,
@@ -37,6 +38,7 @@ DEADLINES = {
 
 # How a docstring's first line says when its DAG runs. Every schedule has a minute of its own, or shares it for a reason.
 IN_WORDS = {
+    "2-59/5 * * * *": "every 5 minutes",
     "*/15 * * * *": "every 15 minutes",
     "13-59/15 * * * *": "every 15 minutes",
     "10 */4 * * *": "every 4 hours",

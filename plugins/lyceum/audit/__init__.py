@@ -6,7 +6,7 @@ from lyceum.audit.export import export_trail
 from lyceum.audit.heads import FileHeads, Head, Heads, heads_of_home
 from lyceum.audit.listing import LoggedAccess, list_accesses
 from lyceum.audit.rights_changes import record_changes_of_rights
-from lyceum.audit.sealer import SealReport, seal_audit_batches
+from lyceum.audit.sealer import SealReport, seal_and_tell, seal_audit_batches
 from lyceum.audit.verification import Finding, FindingKind, Verification, verify_trail
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "log_folder",
     "record_access",
     "record_changes_of_rights",
+    "seal_and_tell",
     "seal_audit_batches",
     "tell_gaps",
     "verify_trail",

@@ -20,7 +20,7 @@ from psycopg.types.json import Jsonb
 
 from lyceum import faults
 from lyceum.alerts import raise_alert, resolve_alerts
-from lyceum.audit.access import TABLE, Access, record_access
+from lyceum.audit.access import TABLE, Access, ensure_audit_partitions, record_access
 from lyceum.audit.log_lines import LogEntry, LogLine, interpret, parse_line
 from lyceum.database import Connection, ConnectionTarget
 from lyceum.errors import ConfigurationError, InputError
@@ -145,6 +145,7 @@ def acknowledge_gaps(connection: Connection, target: ConnectionTarget, alert_url
 
     `connection` must be in autocommit mode. The gaps stay in the trail.
     """
+    ensure_audit_partitions(connection)
     with connection.transaction():
         row = connection.execute("select count(*) from audit.audit_logs where action = 'gap'").fetchone()
         assert row is not None

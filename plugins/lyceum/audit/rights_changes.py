@@ -65,14 +65,14 @@ select
         'owner ' || pg_get_userbyid(relations.relowner),
         relations.relacl::text,
         (
-            select string_agg(columns.attname || columns.attacl::text, ' ' order by columns.attnum)
+            select string_agg(columns.attname::text || columns.attacl::text, ' ' order by columns.attnum)
             from pg_attribute as columns
             where columns.attrelid = relations.oid and columns.attacl is not null
         ),
         case when relations.relrowsecurity then 'row security' end,
         case when relations.relforcerowsecurity then 'forced' end,
         (
-            select string_agg(triggers.tgname || '=' || triggers.tgenabled, ' ' order by triggers.tgname)
+            select string_agg(triggers.tgname || '=' || triggers.tgenabled::text, ' ' order by triggers.tgname)
             from pg_trigger as triggers
             where triggers.tgrelid = relations.oid and not triggers.tgisinternal
         )

@@ -13,9 +13,11 @@ from dataclasses import dataclass, replace
 from uuid import UUID
 
 from lyceum import faults
+from lyceum.alerts import raise_alert
 from lyceum.audit.canonical import BATCH_SELECTION, SELECTION, Batch, Row, RowsDigest, batch_of, genesis
-from lyceum.audit.heads import Head, Heads
-from lyceum.database import Connection
+from lyceum.audit.heads import Head, Heads, heads_of_home
+from lyceum.database import Connection, ConnectionTarget
+from lyceum.settings import Settings
 
 _FETCHED_AT_ONCE = 2_000
 _LOCK = "lyceum.audit.seal"
@@ -52,6 +54,22 @@ def seal_audit_batches(connection: Connection, heads: Heads) -> SealReport:
         newest = batch or last
         waiting = _count_waiting(connection, newest) if newest else _count_all(connection)
     return SealReport(batch, waiting, missing)
+
+
+def seal_and_tell(connection: Connection, target: ConnectionTarget, settings: Settings) -> SealReport:
+    """Seal with the heads of the home, and raise an alert when heads are missing there. Otherwise as `seal_audit_batches`."""
+    report = seal_audit_batches(connection, heads_of_home(settings))
+    if report.heads_missing:
+        raise_alert(
+            target,
+            settings.alert_url,
+            "audit_heads",
+            "audit",
+            f"The last {report.heads_missing:,} batches of the audit trail had no head outside the database, expected one each: "
+            "the file was cut, replaced or lost. See what holds: lyceum audit verify. Bring the file back from a copy; when you "
+            "know why: lyceum audit acknowledge.",
+        )
+    return report
 
 
 def read_chain(connection: Connection) -> UUID:

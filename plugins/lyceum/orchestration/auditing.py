@@ -1,0 +1,58 @@
+"""The tasks of `collect_audit_logs`."""
+
+from __future__ import annotations
+
+import logging
+
+from lyceum.orchestration.task_context import settings
+from lyceum.orchestration.task_policy import library_task
+
+_log = logging.getLogger(__name__)
+
+
+@library_task
+def collect() -> dict[str, int]:
+    """Collect the server's log and the changes of rights, seal them, and tell of gaps; return the counts."""
+    from lyceum import audit
+    from lyceum.database import connect, target
+
+    where = settings()
+    warehouse = target(where)
+    folder = audit.log_folder(where)
+    report = audit.CollectionReport()
+    with connect(warehouse, autocommit=True, application_name="lyceum audit") as connection:
+        if folder is None:
+            _log.info(
+                "LYCEUM_SERVER_LOG_FOLDER is not set, and the server is not ours: its log is not collected, the catalogue is."
+            )
+        else:
+            report = audit.collect_server_logs(connection, folder)
+        changes = audit.record_changes_of_rights(connection)
+        audit.seal_and_tell(connection, warehouse, where)
+        unacknowledged = audit.tell_gaps(connection, warehouse, where.alert_url)
+    counts = {
+        "lines": report.lines,
+        "rows": report.rows,
+        "changes_of_rights": changes,
+        "new_gaps": len(report.gaps),
+        "unacknowledged_gaps": unacknowledged,
+    }
+    _log.info("%s", ", ".join(f"{count:,} {name}" for name, count in counts.items()))
+    return counts
+
+
+@library_task
+def seal() -> dict[str, int]:
+    """Add what was committed to the chain, and write its head outside the database; return the counts."""
+    from lyceum import audit
+    from lyceum.database import connect, target
+
+    where = settings()
+    warehouse = target(where)
+    with connect(warehouse, autocommit=True, application_name="lyceum audit") as connection:
+        report = audit.seal_and_tell(connection, warehouse, where)
+    return {
+        "rows_sealed": report.batch.row_count if report.batch is not None else 0,
+        "rows_waiting": report.rows_waiting,
+        "heads_missing": report.heads_missing,
+    }

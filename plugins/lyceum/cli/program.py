@@ -14,6 +14,7 @@ from lyceum.cli.audit import audit
 from lyceum.cli.collection import collect
 from lyceum.cli.invocation import Invocation, json_option
 from lyceum.cli.keys import keys
+from lyceum.cli.logins import login
 from lyceum.cli.organizations import organization
 from lyceum.cli.people import people
 from lyceum.cli.quarantine import quarantine
@@ -32,7 +33,7 @@ _FAMILIES: dict[str, tuple[click.Command, ...]] = {
     "The warehouse": (run, up, down, status, migrate, psql),
     "Data": (organization, source, collect, roster, simulate, quarantine),
     "Analytics": (build, refresh, validate, seal, report, docs),
-    "Security": (keys, people, security, token, audit),
+    "Security": (keys, people, security, token, login, audit),
 }
 
 

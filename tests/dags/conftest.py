@@ -23,11 +23,13 @@ def airflow(
     with shared_server.database(home, template) as lent:
         metadata = f"airflow_{uuid4().hex[:12]}"
         warehouse = replace(lent, settings=replace(lent.settings, airflow_database=metadata))
-        ensure_databases(warehouse.target, [metadata])
+        ensure_databases(warehouse.administrator, [metadata])
         try:
             services = AirflowServices(warehouse.settings)
-            services.prepare(warehouse.target)
-            yield warehouse, services.environment(warehouse.target)
+            services.prepare(warehouse.administrator)
+            # What tasks see of the settings does not name the administrator, who reads more than they may.
+            administrator = {"LYCEUM_TEST_ADMINISTRATOR_URL": warehouse.administrator.url()}
+            yield warehouse, {**services.environment(warehouse.administrator), **administrator}
         finally:
-            with connect(warehouse.target.with_database("postgres"), autocommit=True) as connection:
+            with connect(warehouse.administrator.with_database("postgres"), autocommit=True) as connection:
                 connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(metadata)))

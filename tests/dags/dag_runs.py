@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from airflow.configuration import conf
 from airflow.dag_processing.dagbag import BundleDagBag
 from airflow.models.dagrun import DagRun
@@ -27,9 +28,7 @@ from airflow.utils.state import DagRunState, TaskInstanceState
 from psycopg import sql
 from sqlalchemy import select
 
-from lyceum.database import connect, target
 from lyceum.orchestration.deadlines import tell_late
-from lyceum.settings import Settings
 
 # What happens, rather than what is: these may gain rows whenever something runs.
 LOGS = {
@@ -103,7 +102,7 @@ def clear(dag: Any, run_id: str, only: list[str] | None) -> dict[str, str]:
 
 def snapshot() -> dict[str, list[object]]:
     """Return rows and digest of every table and materialized view but the logs, partitions within their parents."""
-    with connect(target(Settings.from_environment(os.environ, Path.cwd()))) as connection:
+    with psycopg.connect(os.environ["LYCEUM_TEST_ADMINISTRATOR_URL"]) as connection:
         tables = connection.execute(
             """
             select namespace.nspname, relation.relname

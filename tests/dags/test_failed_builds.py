@@ -42,7 +42,7 @@ def stopped(
     """A warehouse of its own whose only build lacks an event key, and what became of its run."""
     with shared_server.database(tmp_path_factory.mktemp("stopped") / "home", template) as lent:
         settings = replace(lent.settings, airflow_database=airflow[0].settings.airflow_database)
-        environment = AirflowServices(settings).environment(lent.target)
+        environment = AirflowServices(settings).environment(lent.administrator)
         (file := settings.home / "statement.json").write_text(json.dumps(STATEMENT))
         with lent.connect() as connection:
             add_organization(connection, "college", "College", "Europe/Paris", CLOCK)

@@ -58,10 +58,10 @@ def outcome(
         patch.setenv("LYCEUM_CREDENTIALS_STORE_TWO", "grace:of the environment")
         metadata = f"airflow_{uuid4().hex[:12]}"
         warehouse = replace(lent, settings=replace(lent.settings, airflow_database=metadata))
-        ensure_databases(warehouse.target, [metadata])
+        ensure_databases(warehouse.administrator, [metadata])
         try:
             services = AirflowServices(warehouse.settings)
-            services.prepare(warehouse.target)
+            services.prepare(warehouse.administrator)
             with warehouse.connect() as connection:
                 add_organization(connection, "acme", "Acme", "UTC", CLOCK)
             since = (CLOCK - timedelta(days=5)).isoformat()
@@ -85,7 +85,7 @@ def outcome(
             said = subprocess.run(
                 [sys.executable, "-c", RUN, CLOCK.isoformat()],
                 env={
-                    **services.environment(warehouse.target),
+                    **services.environment(warehouse.administrator),
                     "AIRFLOW_CONN_STORE_ONE": CONNECTION,
                 },
                 capture_output=True,
@@ -93,7 +93,7 @@ def outcome(
                 check=False,
             )
             assert said.returncode == 0, said.stderr[-4000:]
-            with connect(warehouse.target.with_database(metadata)) as connection:
+            with connect(warehouse.administrator.with_database(metadata)) as connection:
                 tasks = connection.execute(
                     "select coalesce(rendered_map_index, task_id), state, try_number from task_instance"
                 ).fetchall()
@@ -117,7 +117,7 @@ def outcome(
                 },
             }
         finally:
-            with connect(warehouse.target.with_database("postgres"), autocommit=True) as connection:
+            with connect(warehouse.administrator.with_database("postgres"), autocommit=True) as connection:
                 connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(metadata)))
 
 

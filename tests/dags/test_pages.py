@@ -44,7 +44,7 @@ def said(airflow: tuple[Warehouse, dict[str, str]], tmp_path_factory: pytest.Tem
     # A home of its own beside the shared metadata: other tests look at the pages of theirs.
     warehouse, _ = airflow
     settings = replace(warehouse.settings, home=tmp_path_factory.mktemp("pages") / "home")
-    environment = AirflowServices(settings).environment(warehouse.target)
+    environment = AirflowServices(settings).environment(warehouse.administrator)
     folder = quality_folder(settings)
     place(folder / "latest.html", b"the latest report")
     place(folder / "build-7.html", b"the report of build 7")

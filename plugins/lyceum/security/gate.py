@@ -393,6 +393,8 @@ def _expected_grants() -> Iterator[Grant]:
                 yield Grant("column", f"{relation.name}.{column}", reader.database_role, "select")
         if relation.is_read_by_definer:
             yield Grant("table", relation.name, DEFINER, "select")
+        if relation.is_read_by_owner:
+            yield Grant("table", relation.name, OWNER, "select")
     for function in FUNCTIONS:
         for role in (PUBLIC,) if function.is_public else function.executors:
             yield Grant("function", function.signature, role, "execute")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from lyceum.security.rights import (
     DEFINER,
+    OWNER,
     RELATIONS,
     SCHEMAS,
     TENANT_ROLES,
@@ -147,7 +148,10 @@ def _granted(relation: Relation) -> str:
 
 
 def _materialized_view(view: Relation) -> str:
-    return _handed_over("materialized view", view) + f"revoke all on table {view.name} from {_EVERYBODY};\n"
+    statements = _handed_over("materialized view", view) + f"revoke all on table {view.name} from {_EVERYBODY};\n"
+    if view.is_read_by_owner:
+        statements += f"grant select on table {view.name} to {OWNER};\n"
+    return statements
 
 
 def _api_view(view: Relation) -> str:

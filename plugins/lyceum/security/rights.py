@@ -65,6 +65,7 @@ class Relation:
 
     `columns` are those that every reader may select. `source` is the relation that a view of `api` shows. `is_read_by_definer`
     lets functions and materialized views of `lyceum_definer` read it. `belongs_to_definer`: its owner is `lyceum_definer`.
+    `is_read_by_owner` lets `lyceum_owner` read what is not its own, and with it the pipeline, which checks what people see.
     `keys_without_organization` are unique keys that do not hold the organization, each with the reason.
     """
 
@@ -76,6 +77,7 @@ class Relation:
     comment: str | None = None
     is_read_by_definer: bool = False
     belongs_to_definer: bool = False
+    is_read_by_owner: bool = False
     keys_without_organization: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -448,8 +450,12 @@ _INTERNAL_VIEWS: tuple[Relation, ...] = (
 )
 
 _MATERIALIZED_VIEWS: tuple[Relation, ...] = (
-    Relation("stage_three.mv_learner_analytics_summary", "materialized view", belongs_to_definer=True),
-    Relation("stage_three.mv_organization_metrics", "materialized view", belongs_to_definer=True),
+    Relation(
+        "stage_three.mv_learner_analytics_summary", "materialized view", belongs_to_definer=True, is_read_by_owner=True
+    ),
+    Relation(
+        "stage_three.mv_organization_metrics", "materialized view", belongs_to_definer=True, is_read_by_owner=True
+    ),
 )
 
 _BARRIER_VIEWS: tuple[Relation, ...] = (

@@ -4,3 +4,4 @@ grant create on schema stage_three to lyceum_definer;
 alter materialized view stage_three.mv_learner_analytics_summary owner to lyceum_definer;
 revoke create on schema stage_three from lyceum_definer;
 revoke all on table stage_three.mv_learner_analytics_summary from public, lyceum_learner, lyceum_trainer, lyceum_org_admin, lyceum_service, lyceum_analyst, lyceum_auditor;
+grant select on table stage_three.mv_learner_analytics_summary to lyceum_owner;

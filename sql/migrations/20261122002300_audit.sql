@@ -4,6 +4,8 @@
 create schema audit authorization lyceum_definer;
 comment on schema audit is 'Who did what: append-only rows, sealed into a chain of batches.';
 grant usage on schema audit to lyceum_owner, lyceum_authenticator;
+-- A new owner must be able to create in the schema, unless a superuser hands over.
+grant create on schema audit to lyceum_owner;
 
 create sequence audit.audit_ids;
 alter sequence audit.audit_ids owner to lyceum_owner;
@@ -167,5 +169,7 @@ create trigger refuse_statement before update or delete or truncate on audit.bat
 for each statement execute function audit.refuse_change();
 create trigger refuse_statement before update or delete or truncate on audit.chain
 for each statement execute function audit.refuse_change();
+
+revoke create on schema audit from lyceum_owner;
 
 -- migrate:down

@@ -79,6 +79,7 @@ def make_world(warehouse: Warehouse, connection: Connection) -> World:
             _fill(connection, organization)
         for view in VIEWS.values():
             connection.execute(f"refresh materialized view stage_three.{view.name}".encode())
+    connection.execute("analyze stage_two.learner_analytics, stage_three.aggregated_analytics")
     return World(warehouse, InternalTokens.of_home(warehouse.settings), connection)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import Any
 
@@ -343,6 +345,42 @@ def test_no_tenant_role_writes_anything(world: World) -> None:
                 # A view over several roles' parts cannot be written to at all.
                 with pytest.raises((psycopg.errors.InsufficientPrivilege, psycopg.errors.ObjectNotInPrerequisiteState)):
                     world.seen(TenantClaims(role, HERE, ADA), statement)
+
+
+def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for below in plan.get("Plans", ()):
+        yield from _nodes(below)
+
+
+@pytest.mark.parametrize("view", API_VIEWS, ids=lambda view: view.name)
+def test_who_asks_is_asked_once_a_statement(world: World, view: Relation) -> None:
+    for reader in view.readers:
+        asking = TenantClaims(reader.role, HERE, ADA, ("analytics.read", "organization.read"))
+        ((plans,),) = world.seen(asking, f"explain (format json, verbose) select * from {view.name}")
+        nodes = list(_nodes(plans[0]["Plan"]))
+
+        assert any(node.get("Subplan Name", "").startswith("InitPlan") for node in nodes), reader.role
+        assert not [node for node in nodes if node.get("Parent Relationship") == "SubPlan"], reader.role
+        # Not in a condition that rows are tried with, but in the subquery that is run before them.
+        tried = [str(value) for node in nodes for key, value in node.items() if key.endswith(("Cond", "Filter"))]
+        assert not [text for text in tried if "auth." in text or "rights." in text], reader.role
+
+
+def test_a_learner_is_found_by_an_index_of_organization_and_learner(world: World) -> None:
+    token = world.tokens.mint(claims("learner", ADA), now)
+    for view in ("aggregated_analytics", "learner_analytics"):
+        with world.connection.transaction(force_rollback=True):
+            # So few rows would be read from end to end.
+            world.connection.execute("set local enable_seqscan = off; set local enable_bitmapscan = off")
+            world.become("lyceum_learner", token)
+            row = world.connection.execute(f"explain (format json) select * from api.{view}".encode()).fetchone()
+        assert row is not None
+        conditions = [node["Index Cond"] for node in _nodes(row[0][0]["Plan"]) if "Index Cond" in node]
+        assert conditions, view
+        assert all(
+            "organization_id = " in text and re.search(r"(subject|learner)_id = ", text) for text in conditions
+        ), conditions
 
 
 def _one(world: World, query: str) -> Any:

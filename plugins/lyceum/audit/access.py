@@ -70,7 +70,7 @@ def record_access(
         """,
         {
             "action": access.action,
-            "resource": access.resource,
+            "resource": access.resource[:256],
             "decision": decision,
             "organization_id": access.organization_id,
             "user_id": access.user_id,

@@ -112,7 +112,14 @@ def verify(context: click.Context, invocation: Invocation, organization: str | N
 @click.option("--from", "begin", type=Instant(), required=True, metavar="INSTANT", help="From this instant on.")
 @click.option("--to", "end", type=Instant(), required=True, metavar="INSTANT", help="To before this instant.")
 @click.option("--organization", metavar="SLUG", help="Only this organization's rows; of all others their hashes alone.")
-@click.option("--format", "format_", type=click.Choice(["ndjson", "csv"]), default="ndjson", show_default=True)
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["ndjson", "csv"]),
+    default="ndjson",
+    show_default=True,
+    help="csv is for reading; only ndjson holds the lines that were hashed.",
+)
 @click.option("--output", type=click.Path(path_type=Path), help="Write to this file. Default: standard output.")
 @pass_invocation
 def export(

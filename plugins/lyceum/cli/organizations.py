@@ -30,11 +30,12 @@ def organization() -> None:
 @pass_invocation
 def add(invocation: Invocation, slug: str, name: str | None, time_zone: str, as_of: datetime | None) -> None:
     """Add an organization, with a source of events and one of rosters, whose landing folders are printed."""
-    from lyceum.database import connect
+    from lyceum.audit import Access, audited_transaction
     from lyceum.organizations import DEFAULT_ROSTER_SOURCE, DEFAULT_SOURCE, add_organization, landing_folder
 
-    with connect(invocation.target) as connection:
-        added = add_organization(connection, slug, name or slug, time_zone, as_of or invocation.clock())
+    with audited_transaction(invocation.target, Access("organization_added", f"organization {slug}")) as entry:
+        added = add_organization(entry.connection, slug, name or slug, time_zone, as_of or invocation.clock())
+        entry.organization_id = added.organization_id
     folder, roster_folder = (
         landing_folder(invocation.settings, added.slug, source) for source in (DEFAULT_SOURCE, DEFAULT_ROSTER_SOURCE)
     )
@@ -130,12 +131,16 @@ def set_time_zone(
     invocation: Invocation, slug: str, time_zone: str, effective_on: datetime, as_of: datetime | None
 ) -> None:
     """Let an organization live in another time zone from a future day on."""
-    from lyceum.database import connect
-    from lyceum.organizations import change_time_zone
+    from lyceum.audit import Access, audited_transaction
+    from lyceum.organizations import change_time_zone, find_organization
 
     day: date = effective_on.date()
-    with connect(invocation.target) as connection:
-        effective_from = change_time_zone(connection, slug, time_zone, day, as_of or invocation.clock())
+    access = Access(
+        "time_zone_changed", f"organization {slug}", detail={"time_zone": time_zone, "from": day.isoformat()}
+    )
+    with audited_transaction(invocation.target, access) as entry:
+        entry.organization_id = find_organization(entry.connection, slug).organization_id
+        effective_from = change_time_zone(entry.connection, slug, time_zone, day, as_of or invocation.clock())
     invocation.result(
         {"organization": slug, "time_zone": time_zone, "effective_from": effective_from},
         lambda console: console.print(f"{slug} lives in {time_zone} from {effective_from:%Y-%m-%d %H:%M} UTC on."),

@@ -79,11 +79,15 @@ def list_rows(invocation: Invocation, organization: str, reason: Reason | None, 
 @pass_invocation
 def show(invocation: Invocation, quarantine_id: int, organization: str) -> None:
     """Show one refused event with its payload, in which every identity is a pseudonym."""
+    from lyceum.audit import Access, audited_transaction
     from lyceum.collect import show_quarantine
-    from lyceum.database import connect
+    from lyceum.organizations import find_organization
 
-    with connect(invocation.target) as connection:
-        row, payload = show_quarantine(connection, organization, quarantine_id)
+    access = Access("quarantine_read", f"stage_one.quarantine {quarantine_id}")
+    with audited_transaction(invocation.target, access) as entry:
+        entry.organization_id = find_organization(entry.connection, organization).organization_id
+        row, payload = show_quarantine(entry.connection, organization, quarantine_id)
+        entry.row_count = 1
 
     def show_row(console: Console) -> None:
         import json

@@ -93,7 +93,7 @@ def add(
     **store: Any,
 ) -> None:
     from lyceum import lrs
-    from lyceum.database import connect
+    from lyceum.audit import Access, audited_transaction
     from lyceum.errors import ConfigurationError
     from lyceum.organizations import find_organization, landing_folder
 
@@ -105,8 +105,11 @@ def add(
         source_format=format_,
         lrs=stated if channel == "lrs" or stated else None,
     )
-    with connect(invocation.target) as connection:
-        existing = lrs.configured_sources(connection, find_organization(connection, organization))
+    with audited_transaction(invocation.target, Access("source_added", f"source {organization}/{name}")) as audited:
+        connection = audited.connection
+        tenant = find_organization(connection, organization)
+        audited.organization_id = tenant.organization_id
+        existing = lrs.configured_sources(connection, tenant)
         if any(entry.source.name == name and entry.source.is_active for entry in existing):
             raise ConfigurationError(
                 f"{organization!r} has a source {name!r} already. Choose another name, or change that one by a file and "
@@ -163,16 +166,20 @@ def apply(invocation: Invocation, file: Path, dry_run: bool, as_of: datetime | N
     applied, or, when anything in it cannot be used, nothing.
     """
     from lyceum import lrs
-    from lyceum.database import connect
+    from lyceum.audit import Access, audited_transaction
     from lyceum.organizations import find_organization
 
     declared = lrs.read_declarations(file)
-    with connect(invocation.target) as connection:
+    with audited_transaction(
+        invocation.target, Access("sources_applied", "core.sources", detail={"is_dry_run": dry_run})
+    ) as audited:
+        connection = audited.connection
         for slug in {entry.organization: None for entry in declared}:
             find_organization(connection, slug)
         changes = lrs.plan(lrs.configured_sources(connection), declared)
         if not dry_run:
             lrs.apply(connection, changes, as_of or invocation.clock())
+        audited.row_count = sum(change.action != "keep" for change in changes)
 
     def show(console: Console) -> None:
         for change in changes:
@@ -248,10 +255,12 @@ def list_all(invocation: Invocation, organization: str | None) -> None:
 def remove(invocation: Invocation, name: str, organization: str) -> None:
     """Take a source out of service. What it delivered stays, and so does its name in the books."""
     from lyceum import lrs
-    from lyceum.database import connect
+    from lyceum.audit import Access, audited_transaction
+    from lyceum.organizations import find_organization
 
-    with connect(invocation.target) as connection:
-        outcome = lrs.remove(connection, invocation.settings, organization, name)
+    with audited_transaction(invocation.target, Access("source_removed", f"source {organization}/{name}")) as audited:
+        audited.organization_id = find_organization(audited.connection, organization).organization_id
+        outcome = lrs.remove(audited.connection, invocation.settings, organization, name)
     told = {
         "removed": f"Removed {organization}/{name}, which had delivered nothing.",
         "deactivated": f"{organization}/{name} is no longer active. What it delivered stays; adding it again takes it up again.",

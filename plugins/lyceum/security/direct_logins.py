@@ -61,6 +61,12 @@ def allow_login(
             connection.execute(sql.SQL("create role {} login").format(identifier))
         _leave_other_roles(connection, name, role)
         connection.execute(sql.SQL("grant {} to {}").format(sql.Identifier(f"lyceum_{role}"), identifier))
+        if connection.execute(
+            "select has_database_privilege(%s, current_database(), 'connect')", [name]
+        ).fetchone() != (True,):
+            # Where the operator closed the database to everybody.
+            database = sql.Identifier(connection.info.dbname)
+            connection.execute(sql.SQL("grant connect on database {} to {}").format(database, identifier))
         connection.execute(
             """
             insert into auth.logins (login_name, role, organization_id, user_id)

@@ -17,6 +17,7 @@ from lyceum.cli import main
 from lyceum.database import Connection
 from lyceum.errors import ConfigurationError
 from lyceum.security.direct_logins import DirectLogin, allow_login, forget_login, list_logins
+from lyceum.security.tokens.claims import ROLES
 from warehouse import Warehouse
 
 AS_OF = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -134,6 +135,34 @@ def test_no_row_is_written_for_a_login_that_it_would_not_bind(owner: Connection,
         allow_login(owner, name, "analyst", "harbor")
 
     assert list_logins(owner) == []
+
+
+def test_an_account_that_is_no_superuser_lets_somebody_into_a_closed_database(
+    warehouse: Warehouse, owner: Connection, name: str, connect_as: Callable[[str], Connection]
+) -> None:
+    migrator, database = sql.Identifier(f"{_MADE_BY_TEST}{uuid4().hex[:12]}"), sql.Identifier(owner.info.dbname)
+    owner.execute(sql.SQL("create role {} createrole bypassrls").format(migrator))
+    tenants = sql.SQL(", ").join(sql.Identifier(f"lyceum_{role}") for role in ROLES)
+    owner.execute(sql.SQL("grant {} to {} with admin option").format(tenants, migrator))
+    owner.execute(sql.SQL("grant lyceum_owner, lyceum_definer to {}").format(migrator))
+    owner.execute(sql.SQL("revoke connect on database {} from public").format(database))
+    owner.execute(sql.SQL("alter database {} owner to {}").format(database, migrator))
+    owner.commit()
+    try:
+        owner.execute(sql.SQL("set role {}").format(migrator))
+        owner.commit()
+        allow_login(owner, name, "analyst", "harbor")
+        owner.execute("reset role")
+
+        assert slugs(connect_as(name)) == ["harbor"]
+    finally:
+        owner.rollback()
+        owner.execute("reset role")
+        owner.execute(sql.SQL("alter database {} owner to current_user").format(database))
+        owner.execute(sql.SQL("revoke all on database {} from {}").format(database, sql.Identifier(name)))
+        # Roles granted by the migrator go before it does.
+        owner.execute(sql.SQL("drop owned by {0}; drop role {1}; drop role {0}").format(migrator, sql.Identifier(name)))
+        owner.commit()
 
 
 def test_the_commands_say_who_reads_what(

@@ -74,6 +74,8 @@ def apply_delivery(
         fingerprint = options.fingerprint_of(delivery)
         if _is_last(connection, source, fingerprint, as_of):
             return known
+        # What this transaction itself has filled has no statistics yet: the planner would take it for empty and loop over it.
+        connection.execute("set local enable_nestloop to off")
         tells_from = first_open_week(calendar, as_of)
         speaks_for = _speaks_for(connection, organization_id, tells_from)
         roster_id = _begin(
@@ -102,6 +104,7 @@ def apply_delivery(
             speaks_for,
             is_bulk=delivery.files["enrollments"] == "bulk",
         )
+        connection.execute("set local enable_nestloop to on")
         profiles = write_profiles(connection, settings, organization_id, delivery, pseudonyms, as_of)
         marked = _mark_people(connection, organization_id, roster_id, tells_from)
         quarantined = _quarantine(connection, organization_id, roster_id, as_of)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -100,8 +101,10 @@ def test_a_learner_sees_the_organization_the_courses_and_the_enrollments_that_ar
     assert world.seen(ben, "select * from api.enrollments") == []
 
 
-def test_a_trainer_sees_own_rows_and_learners_of_the_own_course_on_taught_days(world: World) -> None:
-    seen = periods(world, claims("trainer", TOM))
+@pytest.mark.parametrize("organization", ORGANIZATIONS)
+def test_a_trainer_sees_own_rows_and_learners_of_the_own_course_on_taught_days(world: World, organization: int) -> None:
+    """Also in the organization that has Tom's number, whose own rows are not his."""
+    seen = periods(world, claims("trainer", TOM, organization))
 
     own = {("trainer", TOM, ALGEBRA, "day", day) for day in TOMS_DAYS}
     taught_days = {("learner", learner, ALGEBRA, "day", day) for learner in (ADA, BEN) for day in TOMS_DAYS}
@@ -114,7 +117,8 @@ def test_a_trainer_without_end_sees_periods_up_to_the_open_day(world: World) -> 
     seen = periods(world, claims("trainer", UNA))
 
     own = {("trainer", UNA, BIOLOGY, "day", day) for day in ALL_DAYS}
-    assert seen == own | learner_periods(ADA, BIOLOGY)
+    # She began with the year, so that of the year before nothing is hers to see.
+    assert seen == own | learner_periods(ADA, BIOLOGY) - {("learner", ADA, BIOLOGY, "year", date(2025, 1, 1))}
 
 
 def test_a_trainer_sees_stage_two_rows_by_the_same_days(world: World) -> None:
@@ -133,13 +137,18 @@ def test_a_trainer_sees_stage_two_rows_by_the_same_days(world: World) -> None:
 
 WEEKS = PERIODS["week"]
 MONTH, YEAR = ("month", date(2026, 11, 1)), ("year", date(2026, 1, 1))
+MONTH_BEFORE, YEAR_BEFORE = ("month", date(2026, 10, 1)), ("year", date(2025, 1, 1))
 
 
 @pytest.mark.parametrize(
     ("taught", "days", "longer"),
     [
         ("{[2026-11-02,9999-12-31)}", ALL_DAYS, [("week", week) for week in WEEKS]),
-        ("{[2025-01-01,9999-12-31)}", ALL_DAYS, [*(("week", week) for week in WEEKS), MONTH, YEAR]),
+        (
+            "{[2025-01-01,9999-12-31)}",
+            ALL_DAYS,
+            [*(("week", week) for week in WEEKS), MONTH, YEAR, MONTH_BEFORE, YEAR_BEFORE],
+        ),
         ("{[2026-11-03,2026-11-16)}", TOMS_DAYS, [("week", WEEKS[1])]),
         # Until the open day, whose events count already; until the day before it.
         ("{[2026-11-01,2026-11-20)}", ALL_DAYS, [*(("week", week) for week in WEEKS), MONTH]),
@@ -151,6 +160,13 @@ MONTH, YEAR = ("month", date(2026, 11, 1)), ("year", date(2026, 1, 1))
             [("week", WEEKS[0]), ("week", WEEKS[2])],
         ),
         ("{[2026-11-20,9999-12-31)}", [], []),
+        # To the last day of a period, and to the day before it.
+        ("{[2026-11-02,2026-11-16)}", days_from(FIRST_DAY, date(2026, 11, 15)), [("week", week) for week in WEEKS[:2]]),
+        ("{[2026-11-02,2026-11-15)}", days_from(FIRST_DAY, date(2026, 11, 14)), [("week", WEEKS[0])]),
+        ("{[2026-10-01,2026-11-01)}", [], [MONTH_BEFORE]),
+        ("{[2026-10-01,2026-10-31)}", [], []),
+        ("{[2025-01-01,2026-01-01)}", [], [YEAR_BEFORE]),
+        ("{[2025-01-01,2025-12-31)}", [], []),
         ("{}", [], []),
     ],
 )
@@ -213,11 +229,17 @@ def test_an_administrator_and_a_service_see_their_whole_organization(world: Worl
             assert shown == there != [], view.name
 
 
+def test_whoever_reads_numbers_sees_whose_they_are_and_how_current(world: World) -> None:
+    for role in ("learner", "trainer", "org_admin", "service", "analyst"):
+        for view in ("organizations", "organization_time_zones", "freshness"):
+            assert world.seen(claims(role, ADA), f"select organization_id from api.{view}") == [(HERE,)], (role, view)
+
+
 def test_an_analyst_sees_the_pseudonymous_stage_three_of_the_organization(world: World) -> None:
     asking = claims("analyst")
 
     assert {row[0] for row in periods(world, asking)} == {"learner", "trainer", "organization"}
-    for view in ("learner_courses", "learner_analytics_summary", "organization_metrics"):
+    for view in ("courses", "learner_courses", "learner_analytics_summary", "organization_metrics"):
         shown = world.seen(asking, f"select distinct organization_id from api.{view}")
         assert shown == [(HERE,)], view
     for view in ("users", "enrollments", "learner_analytics", "trainer_analytics", "organization_analytics"):
@@ -308,6 +330,27 @@ def test_whoever_turns_to_another_role_in_a_session_gains_nothing(world: World) 
             connection.execute(f"reset role; set local role {role}".encode())
             assert connection.execute("select 1 from api.aggregated_analytics limit 1").fetchall() == []
             assert connection.execute("select 1 from api.organizations").fetchall() == []
+
+
+def test_a_login_of_ones_own_reads_what_it_was_given_without_becoming_a_role(world: World) -> None:
+    """It inherits its one tenant role; a token that it sets counts for nothing."""
+    name = f"somebody_{uuid4().hex[:12]}"
+    others = world.tokens.mint(claims("analyst", organization=3), now)
+    with world.connection.transaction(force_rollback=True):
+        world.connection.execute(f"create role {name} login".encode())
+        world.connection.execute(f"grant lyceum_analyst to {name}".encode())
+        world.connection.execute(
+            "insert into auth.logins (login_name, role, organization_id) values (%s, 'analyst', %s)", [name, HERE]
+        )
+        world.connection.execute(f"set local session authorization {name}".encode())
+        world.connection.execute("select set_config('lyceum.token', %s, true)", [others])
+        for view in ("aggregated_analytics", "learner_courses", "learner_analytics_summary", "organization_metrics"):
+            shown = world.connection.execute(f"select distinct organization_id from api.{view}".encode()).fetchall()
+            assert shown == [(HERE,)], view
+        with pytest.raises(psycopg.errors.InsufficientPrivilege), world.connection.transaction():
+            world.connection.execute("select from api.users")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege), world.connection.transaction():
+            world.connection.execute("set local role lyceum_org_admin")
 
 
 def test_the_tables_themselves_and_their_partitions_are_out_of_reach(world: World) -> None:

@@ -115,6 +115,19 @@ def test_waiting_for_a_lock_does_not_put_the_statement_into_the_log(own_server: 
     assert SECRET not in text
 
 
+def test_a_server_that_was_stopped_and_started_leaves_no_gap(own_server: Settings) -> None:
+    target = database.ensure_available(own_server)
+    database.migrate(target, own_server)
+    collect(target, own_server.server_logs)[0].close()
+    EmbeddedServer(own_server).stop()
+
+    connection, found = collect(database.ensure_available(own_server), own_server.server_logs)
+    connection.close()
+
+    actions = [access.action for access in found]
+    assert (actions.count("server_started"), actions.count("server_stopped"), actions.count("gap")) == (2, 1, 0)
+
+
 @dataclass(frozen=True, slots=True)
 class Debian:
     """Debian's PostgreSQL 15 with pgAudit: `settings` describe a warehouse of ours on it."""

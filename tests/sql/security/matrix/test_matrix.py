@@ -473,7 +473,7 @@ def _count_cells(world: World, situations: int) -> int:
 
 
 def test_every_cell_is_as_described(
-    world: World, actors: tuple[Actor, ...], record_property: Callable[[str, object], None]
+    world: World, actors: tuple[Actor, ...], record_testsuite_property: Callable[[str, object], None]
 ) -> None:
     objects = found_in_catalogue(world)
     situations, cells, wrong = _run_all(actors, objects, are_schemas_open=False)
@@ -481,7 +481,7 @@ def test_every_cell_is_as_described(
     summary = (
         f"{cells} cells: {len(actors)} logins and roles in {situations} situations, {len(objects)} objects {kinds}"
     )
-    record_property("cells", summary)
+    record_testsuite_property("cells: every cell is as described", summary)
     assert not wrong, "\n".join((f"{len(wrong)} of {summary}", *wrong[:MOST_SHOWN]))
     assert cells == _count_cells(world, situations), summary
     assert {found.name for found in objects} >= set(DESCRIBED), "a described relation is not in the catalogue"
@@ -495,7 +495,7 @@ def _run_all(
 
 
 def test_grants_and_policies_hold_even_where_every_schema_may_be_used(
-    world: World, actors: tuple[Actor, ...], record_property: Callable[[str, object], None]
+    world: World, actors: tuple[Actor, ...], record_testsuite_property: Callable[[str, object], None]
 ) -> None:
     objects = found_in_catalogue(world)
     schemas = sorted({found.schema for found in objects} - {"public"})
@@ -504,7 +504,7 @@ def test_grants_and_policies_hold_even_where_every_schema_may_be_used(
         situations, cells, wrong = _run_all(
             actors, objects, are_schemas_open=True, only="as given|set role|row security|no role|a token"
         )
-    record_property("cells", cells)
+    record_testsuite_property("cells: grants and policies hold even where every schema may be used", cells)
     assert not wrong, "\n".join((f"{len(wrong)} of {cells} cells", *wrong[:MOST_SHOWN]))
     assert cells == _count_cells(world, situations)
 

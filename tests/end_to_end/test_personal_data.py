@@ -14,6 +14,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ import pytest
 from lyceum import faults
 from lyceum.database import Connection, ConnectionTarget, EmbeddedServer, connect
 from lyceum.settings import Settings
+from lyceum.supervisor import AirflowServices
 from planted import ACCENTED, EMAILS, MARK, Finding, search_bytes, search_files
 from property import dying
 from record_stores.door import open_door
@@ -358,6 +360,49 @@ def test_planted_identities_are_found_nowhere_and_would_be_found_anywhere(lyceum
     lyceum.stop()
     found, _ = search_files(lyceum.settings.server_data)
     assert any("/pg_wal/" in one.place for one in found), "what was stored and removed again is in the log"
+
+
+@pytest.mark.exhaustive
+def test_what_airflow_keeps_names_nobody_either(lyceum: Warehouse, tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    lyceum("up")
+    try:
+        lyceum("organization", "add", "campus", "--time-zone", "UTC", "--as-of", (now - DAY).isoformat())
+        landing = lyceum.settings.landing / "campus"
+        for source in ("roster", "xapi"):
+            (landing / source).mkdir(parents=True, exist_ok=True)
+        roster(tmp_path / "export", [*USERS, *REFUSED_USERS]).rename(landing / "roster" / "export")
+        headless = roster(tmp_path / "headless", USERS)
+        (headless / "users.csv").write_text(f"{MARK},{ADA},{ACCENTED}\n", encoding="utf-8")
+        headless.rename(landing / "roster" / "headless")
+        lines = [json.dumps(one, ensure_ascii=False) for one in statements(now - 3 * HOUR)]
+        (tmp_path / "delivered.ndjson").write_text("\n".join([*lines, f"{ADA} is no statement"]), encoding="utf-8")
+        (tmp_path / "delivered.ndjson").rename(landing / "xapi" / "delivered.ndjson")
+        with AirflowServices(lyceum.settings).api() as api:
+            for dag_id in ("sync_roster", "collect_raw_data", "build_analytics"):
+                run = api.trigger(dag_id)
+                deadline = time.monotonic() + 300
+                while not api.dag_run(dag_id, run.run_id).is_finished:
+                    assert time.monotonic() < deadline, f"waited in vain for {dag_id}"
+                    time.sleep(0.5)
+    finally:
+        lyceum("down")
+    EmbeddedServer(lyceum.settings).ensure_started()
+    with connect(lyceum.administrator()) as connection:
+        assert count(connection, "select count(*) from core.user_profiles") == 2
+        assert count(connection, "select sum(events_accepted) from ops.batches") >= 10
+        assert count(connection, "select count(*) from ops.builds where state = 'published'") >= 1
+    for name in lyceum.databases():
+        assert not (found := search_bytes(f"dump of {name}", lyceum.dump(name))), shown(found)
+    assert not (found := search_bytes("what the program said", "\n".join(lyceum.said).encode())), shown(found)
+
+    lyceum.stop()
+
+    found, read = search_files(lyceum.settings.home, without=[lyceum.settings.landing])
+    assert not found, shown(found)
+    logs = [path for path in read if path.is_relative_to(lyceum.settings.airflow_home) and path.suffix == ".log"]
+    for dag_id in ("sync_roster", "collect_raw_data", "build_analytics"):
+        assert any(dag_id in str(path) for path in logs), dag_id
 
 
 @pytest.mark.parametrize("email", [ADA, ADA.upper(), ADA.lower()])

@@ -156,12 +156,28 @@ def migrate(invocation: Invocation) -> None:
 def psql(invocation: Invocation, arguments: tuple[str, ...]) -> None:
     """Open psql on the warehouse; everything after -- is psql's.
 
-    The server's own client where it has one, else the one on PATH. The password travels in the environment.
+    The server's own client where it has one, else the one on PATH. The password travels in the environment. That it was
+    opened is a row of the audit trail.
     """
     program = _psql(is_embedded=invocation.settings.database_url is None)
+    _record_psql(invocation)
     environment = {**os.environ, **invocation.administrator_target.environment(application_name="lyceum psql")}
     sys.stdout.flush()
     os.execve(program, [program, *arguments], environment)
+
+
+def _record_psql(invocation: Invocation) -> None:
+    """Write into the audit trail that psql is opened, where there is one: before the first migration there is not."""
+    from lyceum.audit import Access, audited_transaction
+    from lyceum.database import connect
+
+    where = invocation.administrator_target
+    with connect(where) as connection:
+        has_trail = connection.execute("select to_regclass('audit.audit_logs') is not null").fetchone() == (True,)
+    if has_trail:
+        access = Access("psql_opened", f"database {where.dbname}")
+        with audited_transaction(where, access, application_name="lyceum psql"):
+            pass
 
 
 def _psql(*, is_embedded: bool) -> str:

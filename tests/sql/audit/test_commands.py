@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -146,3 +149,15 @@ def test_a_command_that_fails_is_recorded_as_failed(trail: Trail, lyceum: Progra
         ("organization_added", "failed"),
         ("quarantine_read", "failed"),
     ]
+
+
+def test_opening_psql_is_recorded_with_nothing_of_what_it_is_asked(trail: Trail, lyceum: Program) -> None:
+    environment = {**os.environ, **trail.warehouse.settings.environment()}
+    command = [sys.executable, "-c", "from lyceum.cli import main; main()", "psql", "--", "-Atc", "select 'Lovelace'"]
+
+    said = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+    assert said.stdout == "Lovelace\n", said.stderr
+    database = trail.warehouse.target.dbname
+    assert recorded(trail) == [("psql_opened", f"database {database}", None, "allowed")]
+    assert "Lovelace" not in repr(list_accesses(trail.connection))

@@ -14,10 +14,7 @@ from psycopg.rows import TupleRow
 from lyceum.database import Connection
 from lyceum.quality.queries import read_query
 from lyceum.security.generation import policy_statement, view_statement
-from lyceum.security.rights import PRODUCT_ROLES, Relation
-
-PUBLIC = "public"
-"""How a grant to everybody is named."""
+from lyceum.security.rights import PRODUCT_ROLES, Grant, Relation
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,20 +47,6 @@ class FoundRelation:
     def schema(self) -> str:
         """The schema's name."""
         return self.name.partition(".")[0]
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Grant:
-    """A privilege that somebody has on an object which is not their own.
-
-    `kind` is `table`, `sequence`, `column`, `schema`, `function` or `default privileges`; a column's name is
-    `schema.table.column`, that of default privileges what they are for.
-    """
-
-    kind: str
-    name: str
-    grantee: str
-    privilege: str
 
 
 @dataclass(frozen=True, slots=True)

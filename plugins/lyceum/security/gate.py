@@ -15,12 +15,10 @@ from typing import Literal, TypeAlias
 from lyceum.database import Connection
 from lyceum.security import catalogue
 from lyceum.security.catalogue import (
-    PUBLIC,
     UNFIT,
     Catalogue,
     FoundFunction,
     FoundRelation,
-    Grant,
     Policy,
 )
 from lyceum.security.generation import policy_name, policy_statement, view_statement
@@ -29,12 +27,14 @@ from lyceum.security.rights import (
     DEFINER,
     FUNCTIONS,
     LEAF_SCHEMA,
+    OTHER_GRANTS,
     OWNER,
+    PUBLIC,
     RELATIONS,
     ROLES,
     SCHEMAS,
-    TRUSTED_GRANTEES,
     Function,
+    Grant,
     Relation,
     RelationKind,
     database_roles,
@@ -350,8 +350,6 @@ def _grants(found: Catalogue) -> Iterator[Finding]:
     definers = {function.signature for function in found.functions if function.is_definer}
     for grant in sorted(found.grants - expected):
         schema = grant.name.partition(".")[0]
-        if (grant.grantee, schema) in TRUSTED_GRANTEES:
-            continue
         kind: Kind = "grant"
         if grant.kind == "default privileges":
             kind = "default privileges"
@@ -381,6 +379,7 @@ def _grants(found: Catalogue) -> Iterator[Finding]:
 
 
 def _expected_grants() -> Iterator[Grant]:
+    yield from OTHER_GRANTS
     for schema in SCHEMAS:
         for user in schema.users:
             yield Grant("schema", schema.name, user, "usage")

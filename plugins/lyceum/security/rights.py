@@ -31,6 +31,7 @@ ROLE_PREFIX = "lyceum_"
 DEFINER = "lyceum_definer"
 OWNER = "lyceum_owner"
 AUTHENTICATOR = "lyceum_authenticator"
+PUBLIC = "public"
 LEAF_SCHEMA = "partitions"
 CANDIDATE_SCHEMA = "build"
 
@@ -116,6 +117,20 @@ class Schema:
     kept_elsewhere: bool = False
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Grant:
+    """A privilege that somebody has on an object which is not their own.
+
+    `kind` is `table`, `sequence`, `column`, `schema`, `function` or `default privileges`; a column's name is
+    `schema.table.column`, that of default privileges what they are for.
+    """
+
+    kind: str
+    name: str
+    grantee: str
+    privilege: str
+
+
 @dataclass(frozen=True, slots=True)
 class DatabaseRole:
     """A role of the product: the attributes that it has, and the roles that it is a member of.
@@ -144,14 +159,15 @@ ROLES: tuple[DatabaseRole, ...] = (
 )
 PRODUCT_ROLES = tuple(role.name for role in ROLES)
 
-TRUSTED_GRANTEES: tuple[tuple[str, str], ...] = (
-    (OWNER, "schema_history"),
-    # The trail's tables are the owner's; the services and the pipeline write them through functions alone.
-    (OWNER, "audit"),
-    (DEFINER, "audit"),
-    (AUTHENTICATOR, "audit"),
+OTHER_GRANTS: tuple[Grant, ...] = (
+    # Which files the database holds is asked by whoever builds.
+    Grant("table", "schema_history.files", OWNER, "select"),
+    Grant("table", "schema_history.migrations", OWNER, "select"),
+    # The trail's tables are the owner's; rows come in through functions alone.
+    Grant("sequence", "audit.audit_ids", DEFINER, "usage"),
+    Grant("table", "audit.audit_logs", DEFINER, "insert"),
 )
-"""Roles that are no readers, and a schema in which they may have been granted anything."""
+"""What is granted beside that which relations, schemas and functions say of themselves."""
 
 
 # The rows. Every condition begins with the organization.
@@ -417,8 +433,8 @@ _TABLES: tuple[Relation, ...] = (
             ("audit_logs_line_key", "a line of the server's log is one line, whomever it is about"),
         ),
     ),
-    Relation("audit.batches", "table", belongs_to_definer=True),
-    Relation("audit.chain", "table", belongs_to_definer=True),
+    Relation("audit.batches", "table", belongs_to_definer=True, is_read_by_owner=True),
+    Relation("audit.chain", "table", belongs_to_definer=True, is_read_by_owner=True),
     *_free("audit.known_rights", "audit.log_files", "audit.log_sessions"),
     Relation("audit.audit_ids", "sequence"),
     *_free(
@@ -517,7 +533,7 @@ RELATIONS: tuple[Relation, ...] = (
 
 SCHEMAS: tuple[Schema, ...] = (
     Schema("api", database_roles()),
-    Schema("audit", kept_elsewhere=True),
+    Schema("audit", (OWNER, AUTHENTICATOR), kept_elsewhere=True),
     Schema("audited", (DEFINER,)),
     Schema("auth", (*database_roles(), AUTHENTICATOR), kept_elsewhere=True),
     Schema("build"),
@@ -525,10 +541,10 @@ SCHEMAS: tuple[Schema, ...] = (
     Schema("extensions", kept_elsewhere=True),
     Schema("ops", (DEFINER,)),
     Schema("partitions"),
-    Schema("public", ("public",), kept_elsewhere=True),
+    Schema("public", (PUBLIC,), kept_elsewhere=True),
     Schema("reporting"),
     Schema("rights"),
-    Schema("schema_history", kept_elsewhere=True),
+    Schema("schema_history", (OWNER,), kept_elsewhere=True),
     Schema("stage_one"),
     Schema("stage_three", (DEFINER,)),
     Schema("stage_two"),
@@ -536,15 +552,18 @@ SCHEMAS: tuple[Schema, ...] = (
 
 FUNCTIONS: tuple[Function, ...] = (
     # Called by the pipeline and the API's login, never by a tenant role.
-    Function("audit.add_batch(audit.batches)", "audit/function_add_batch.sql", is_definer=True),
+    Function("audit.add_batch(audit.batches)", "audit/function_add_batch.sql", is_definer=True, executors=(OWNER,)),
     Function(
         "audit.record(text,text,text,bigint,bigint,text,bigint,text,jsonb)",
         "audit/function_record.sql",
         is_definer=True,
+        executors=(OWNER, AUTHENTICATOR),
     ),
-    Function("audit.record_collected(jsonb)", "audit/function_record_collected.sql", is_definer=True),
-    Function("audit.refuse_change()", "audit/function_refuse_change.sql"),
-    Function("audit.server_id()", "audit/function_server_id.sql"),
+    Function(
+        "audit.record_collected(jsonb)", "audit/function_record_collected.sql", is_definer=True, executors=(OWNER,)
+    ),
+    Function("audit.refuse_change()", "audit/function_refuse_change.sql", executors=(OWNER,)),
+    Function("audit.server_id()", "audit/function_server_id.sql", executors=(OWNER,)),
     Function("auth.claims()", "auth/function_claims.sql", is_definer=True, executors=database_roles()),
     # For the services alone, before they become a tenant.
     Function(

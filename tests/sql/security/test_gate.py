@@ -213,6 +213,13 @@ BREACHES: list[tuple[str, Kind, str, str]] = [
     ),
     ("grant execute on function auth.user_id(text) to public", "grant", "auth.user_id(text)", "execute for public"),
     ("grant select on api.users to lyceum_trainer", "grant", "api.users", "select for lyceum_trainer"),
+    (
+        "grant select on audit.audit_logs to lyceum_authenticator",
+        "grant",
+        "audit.audit_logs",
+        "select for lyceum_authenticator",
+    ),
+    ("grant update on audit.audit_logs to lyceum_definer", "grant", "audit.audit_logs", "update for lyceum_definer"),
     ("revoke select on api.courses from lyceum_learner", "grant missing", "api.courses", "nothing"),
     ("revoke select (title) on core.courses from lyceum_learner", "grant missing", "core.courses.title", "nothing"),
     ("revoke usage on schema api from lyceum_trainer", "grant missing", "api", "nothing"),

@@ -105,7 +105,9 @@ def _notices(world: World, judge: Callable[[], None]) -> bool:
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize(("what", "statements"), _mutations(), ids=lambda value: value if ";" not in value else "")
+@pytest.mark.parametrize(
+    ("what", "statements"), list(_mutations()), ids=lambda value: value if ";" not in value else ""
+)
 def test_a_changed_condition_is_noticed(world: World, what: str, statements: str) -> None:
     with world.connection.transaction(force_rollback=True):
         world.connection.execute(statements.encode())

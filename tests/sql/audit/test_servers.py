@@ -236,7 +236,7 @@ def test_every_statement_that_pgaudit_tells_is_a_row_and_none_leaks(debian: Debi
     with psycopg.connect(debian.target.conninfo(application_name="psql"), autocommit=True) as direct:
         session = direct.execute(
             """
-            select to_hex(extract(epoch from backend_start)::bigint) || '.' || to_hex(pid)
+            select to_hex(floor(extract(epoch from backend_start))::bigint) || '.' || to_hex(pid)
             from pg_stat_activity where pid = pg_backend_pid()
             """
         ).fetchone()

@@ -220,7 +220,7 @@ def expected(found: Found, action: str, situation: Situation, *, is_api: bool, a
             function is not None
             and (
                 function.is_public
-                or role in function.executors
+                or (role is not None and ROLE_PREFIX + role in function.executors)
                 or (is_api and role is None and found.column in FUNCTIONS_OF_THE_API)
             )
         )

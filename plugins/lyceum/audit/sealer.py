@@ -1,8 +1,8 @@
 """The sealer: adds what was committed since the last batch to the chain, and writes the head outside the database.
 
 Ids come from a sequence, so a transaction that commits late leaves rows with low ids behind those that are sealed. A batch is
-therefore a range of transactions: every one below the horizon `pg_snapshot_xmin` has ended, so the rows of the range are all
-that it will ever have. The next batch begins where this one ended, and each row belongs to exactly one.
+therefore a range of transactions: below its horizon every transaction of this database has ended, so the rows of the range are
+all that it will ever have. The next batch begins where this one ended, and each row belongs to exactly one.
 """
 
 from __future__ import annotations
@@ -21,6 +21,43 @@ from lyceum.settings import Settings
 
 _FETCHED_AT_ONCE = 2_000
 _LOCK = "lyceum.audit.seal"
+
+# The first transaction that may still add a row. Ids are the server's, so the snapshot's own lower end waits for every database
+# on it; a transaction that is known to be another database's never writes here. One that nobody knows is waited for. What the
+# sessions do is asked after the snapshot was taken: an id that it lists stays with its session until it ends.
+_HORIZON = """
+select
+    coalesce(
+        (
+            select unended.id
+            from (
+                select running.id
+                from pg_snapshot_xip(pg_current_snapshot()) as running (id)
+                where
+                    not exists (
+                        select
+                        from pg_stat_activity as sessions
+                        where sessions.backend_xid = running.id::xid and sessions.datname <> current_database()
+                    )
+                    and not exists (
+                        select
+                        from pg_prepared_xacts as prepared
+                        where prepared.transaction = running.id::xid and prepared.database <> current_database()
+                    )
+
+                union all
+
+                select pg_current_xact_id_if_assigned()
+            ) as unended (id)
+            where unended.id is not null
+            order by unended.id
+            limit 1
+        ),
+        pg_snapshot_xmax(pg_current_snapshot())
+    )::text,
+    audit.server_id(),
+    clock_timestamp()
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +140,7 @@ def read_rows(connection: Connection, server_id: int, begin: int, end: int | Non
 
 def _next_batch(connection: Connection, chain_id: UUID, last: Batch | None) -> Batch | None:
     # The horizon first: what ended below it is visible to every later statement.
-    row = connection.execute(
-        "select pg_snapshot_xmin(pg_current_snapshot())::text, audit.server_id(), clock_timestamp()"
-    ).fetchone()
+    row = connection.execute(_HORIZON).fetchone()
     assert row is not None
     horizon, server_id, sealed_at = int(row[0]), row[1], row[2]
     if last is not None and last.server_id != server_id:

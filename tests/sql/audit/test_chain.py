@@ -109,6 +109,43 @@ def test_a_row_that_is_committed_late_is_sealed_although_its_id_is_low(trail: Tr
     assert verify(trail).is_whole
 
 
+def test_a_transaction_of_another_database_keeps_nothing_open(trail: Trail) -> None:
+    with connect(trail.warehouse.administrator.with_database("postgres")) as elsewhere:
+        elsewhere.execute("select pg_current_xact_id()")
+        trail.record(3)
+        sealed = trail.seal()
+
+    assert sealed.batch is not None
+    assert (sealed.batch.row_count, sealed.rows_waiting) == (3, 0)
+    assert verify(trail).is_whole
+
+
+def test_transactions_of_both_databases_are_told_apart(trail: Trail) -> None:
+    """One of this database begins after, and ends before, those of another; and one is begun in between."""
+    with (
+        connect(trail.warehouse.administrator.with_database("postgres")) as elsewhere,
+        connect(trail.warehouse.administrator.with_database("postgres")) as elsewhere_later,
+        connect(trail.warehouse.target) as slow,
+    ):
+        elsewhere.execute("select pg_current_xact_id()")
+        trail.record(2)
+        record_access(slow, Access("report_read", "slow"))
+        elsewhere_later.execute("select pg_current_xact_id()")
+        trail.record(1)
+        before = trail.seal()
+        elsewhere.rollback()
+        still = trail.seal()
+        slow.commit()
+        after = trail.seal()
+
+    assert before.batch is not None
+    assert (before.batch.row_count, before.rows_waiting) == (2, 1)
+    assert (still.batch, still.rows_waiting) == (None, 1)
+    assert after.batch is not None
+    assert (after.batch.row_count, after.rows_waiting) == (2, 0)
+    assert verify(trail).is_whole
+
+
 def test_rows_that_many_write_at_once_are_all_sealed(trail: Trail) -> None:
     open_now = [connect(trail.warehouse.target) for _ in range(4)]
     for turn in range(24):

@@ -34,3 +34,7 @@ class AuditError(LyceumError):
     """An expectation or a reconciliation failed: the candidates stay unpublished and the last version stays up."""
 
     exit_code = 5
+
+
+class RefusedAccess:
+    """Marks an error that refuses an access rather than failing at it: the audit trail calls such an attempt denied."""

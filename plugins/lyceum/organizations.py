@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo, available_timezones
 import psycopg
 
 from lyceum.database import Connection
-from lyceum.errors import ConfigurationError
+from lyceum.errors import ConfigurationError, RefusedAccess
 from lyceum.local_calendar import LocalCalendar, ZonePeriod
 from lyceum.settings import Settings
 
@@ -26,6 +26,7 @@ __all__ = [
     "LocalCalendar",
     "Organization",
     "Source",
+    "UnknownOrganizationError",
     "add_organization",
     "add_source",
     "change_time_zone",
@@ -49,6 +50,10 @@ DEFAULT_ROSTER_SOURCE = "roster"
 _ALWAYS = datetime(1970, 1, 1, tzinfo=UTC)
 _SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _SOURCE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+
+
+class UnknownOrganizationError(ConfigurationError, RefusedAccess):
+    """Somebody asks for an organization that there is not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,16 +149,16 @@ def list_organizations(connection: Connection) -> list[Organization]:
 def find_organization(connection: Connection, slug: str) -> Organization:
     """Return the organization with this slug.
 
-    Raises `ConfigurationError` naming those that are most alike when there is none.
+    Raises `UnknownOrganizationError` naming those that are most alike when there is none.
     """
     organizations = {organization.slug: organization for organization in list_organizations(connection)}
     if slug in organizations:
         return organizations[slug]
     if not organizations:
-        raise ConfigurationError(
+        raise UnknownOrganizationError(
             f"There is no organization {slug!r}, nor any other yet. Add it: lyceum organization add {slug} --time-zone Europe/London"
         )
-    raise ConfigurationError(
+    raise UnknownOrganizationError(
         f"There is no organization {slug!r}. Expected one of {_some(slug, list(organizations))}; "
         f"'lyceum organization list' shows all, 'lyceum organization add {slug}' adds it."
     )

@@ -1,6 +1,16 @@
 """The audit trail: who did what, in rows that nobody changes, sealed into a chain whose head lies outside the database."""
 
-from lyceum.audit.access import Access, Entry, audited_transaction, ensure_audit_partitions, record_access
+from lyceum.audit.access import (
+    Access,
+    Entry,
+    Outcome,
+    announced,
+    audited_transaction,
+    ensure_audit_partitions,
+    failures_recorded,
+    prepare_trail,
+    record_access,
+)
 from lyceum.audit.collection import CollectionReport, Gap, acknowledge_gaps, collect_server_logs, log_folder, tell_gaps
 from lyceum.audit.export import export_trail
 from lyceum.audit.heads import FileHeads, Head, Heads, heads_of_home
@@ -20,16 +30,20 @@ __all__ = [
     "Head",
     "Heads",
     "LoggedAccess",
+    "Outcome",
     "SealReport",
     "Verification",
     "acknowledge_gaps",
+    "announced",
     "audited_transaction",
     "collect_server_logs",
     "ensure_audit_partitions",
     "export_trail",
+    "failures_recorded",
     "heads_of_home",
     "list_accesses",
     "log_folder",
+    "prepare_trail",
     "record_access",
     "record_changes_of_rights",
     "seal_and_tell",

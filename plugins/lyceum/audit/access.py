@@ -1,4 +1,9 @@
-"""Recording what a service does: one row, in the transaction of the access itself or not at all."""
+"""Recording what a service does: one row, in the transaction of the access itself or not at all.
+
+Work that shares no transaction with the trail, in another database or in many steps, is announced by a row that is committed
+before it begins, and its outcome is a second one (`announced`). A service that records in its own transaction leaves its
+callers the attempts that came to nothing (`failures_recorded`).
+"""
 
 from __future__ import annotations
 
@@ -7,11 +12,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC
 from typing import Literal, TypeAlias
+from uuid import uuid4
 
 import psycopg
+from psycopg.pq import TransactionStatus
+from psycopg.rows import TupleRow
 from psycopg.types.json import Jsonb
 
 from lyceum.database import Connection, ConnectionTarget, connect
+from lyceum.database.connection import connect_as
+from lyceum.errors import RefusedAccess
 from lyceum.partitions import ensure_for_dates
 
 Decision: TypeAlias = Literal["allowed", "denied", "failed"]
@@ -41,6 +51,15 @@ class Entry:
     """What becomes known only while the work of an access is done; `audited_transaction` records it in the end."""
 
     connection: Connection
+    organization_id: int | None = None
+    row_count: int | None = None
+    detail: dict[str, object] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What becomes known of work while it is done; it is recorded in the end."""
+
     organization_id: int | None = None
     row_count: int | None = None
     detail: dict[str, object] = field(default_factory=dict)
@@ -96,6 +115,33 @@ def ensure_audit_partitions(connection: Connection) -> None:
     ensure_for_dates(connection, TABLE, [today, following])
 
 
+def prepare_trail(connection: Connection) -> None:
+    """Make the partitions that a row of now needs, on a connection between two transactions, in autocommit mode or not.
+
+    For services that record in a transaction of their own, before it begins. Does nothing within a transaction: whoever began
+    that has prepared for it.
+    """
+    if connection.info.transaction_status != TransactionStatus.IDLE:
+        return
+    was_autocommit = connection.autocommit
+    connection.autocommit = True
+    try:
+        ensure_audit_partitions(connection)
+    finally:
+        connection.autocommit = was_autocommit
+
+
+class _OneTransaction(psycopg.Connection[TupleRow]):
+    """A connection on which a service's commit waits: what it did is committed together with the row that tells of it."""
+
+    is_held = True
+
+    def commit(self) -> None:
+        """Commit, unless the row of the access is still to be written."""
+        if not self.is_held:
+            super().commit()
+
+
 @contextmanager
 def audited_transaction(
     target: ConnectionTarget, access: Access, *, application_name: str = "lyceum"
@@ -103,20 +149,62 @@ def audited_transaction(
     """Lend a connection for the work of `access`, and record the access in the same transaction when the work is done.
 
     When the work raises, its transaction is rolled back, and the attempt is recorded as failed, or as denied where the server
-    refused permission; the error goes on. The work may fill in the entry's organization, row count and detail.
+    or a service refused it; the error goes on. The work may fill in the entry's organization, row count and detail. Services that
+    commit may be used: their commit waits for the end.
+    """
+    with (
+        failures_recorded(target, access, application_name=application_name) as attempt,
+        connect_as(_OneTransaction, target, application_name=application_name) as connection,
+    ):
+        entry = Entry(connection, organization_id=access.organization_id, detail=dict(access.detail))
+        try:
+            yield entry
+        finally:
+            attempt.organization_id = entry.organization_id
+        done = replace(access, organization_id=entry.organization_id, detail=entry.detail)
+        record_access(connection, done, row_count=entry.row_count)
+        connection.is_held = False
+
+
+@contextmanager
+def failures_recorded(
+    target: ConnectionTarget, access: Access, *, application_name: str = "lyceum"
+) -> Iterator[Outcome]:
+    """Prepare the trail, and record the attempt as failed or denied when the block raises; the error goes on.
+
+    What succeeds is recorded by the block itself, in the transaction of its work. It may say which organization it is about.
     """
     with connect(target, autocommit=True, application_name=application_name) as preparing:
         ensure_audit_partitions(preparing)
+    attempt = Outcome(access.organization_id)
     try:
-        with connect(target, application_name=application_name) as connection:
-            entry = Entry(connection, organization_id=access.organization_id, detail=dict(access.detail))
-            yield entry
-            done = replace(access, organization_id=entry.organization_id, detail=entry.detail)
-            record_access(connection, done, row_count=entry.row_count)
+        yield attempt
     except BaseException as error:
         with connect(target, application_name=application_name) as connection:
-            record_access(connection, _of_failure(access, error), decision=_decision(error))
+            failed = replace(_of_failure(access, error), organization_id=attempt.organization_id)
+            record_access(connection, failed, decision=_decision(error))
         raise
+
+
+@contextmanager
+def announced(
+    target: ConnectionTarget, access: Access, *, begun: str, application_name: str = "lyceum"
+) -> Iterator[Outcome]:
+    """Record that work is begun, with the action `begun`, before it begins, and its outcome, with `access.action`, after it.
+
+    For work that cannot share a transaction with the trail. Both rows carry one request id; the first without the second says
+    that the work died. The work may fill in the outcome.
+    """
+    request = replace(access, request_id=access.request_id or str(uuid4()))
+    with connect(target, autocommit=True, application_name=application_name) as connection:
+        ensure_audit_partitions(connection)
+        record_access(connection, replace(request, action=begun))
+    with failures_recorded(target, request, application_name=application_name) as outcome:
+        outcome.detail.update(access.detail)
+        yield outcome
+    with connect(target, application_name=application_name) as connection:
+        done = replace(request, organization_id=outcome.organization_id, detail=outcome.detail)
+        record_access(connection, done, row_count=outcome.row_count)
 
 
 def _of_failure(access: Access, error: BaseException) -> Access:
@@ -125,4 +213,4 @@ def _of_failure(access: Access, error: BaseException) -> Access:
 
 
 def _decision(error: BaseException) -> Decision:
-    return "denied" if isinstance(error, psycopg.errors.InsufficientPrivilege) else "failed"
+    return "denied" if isinstance(error, (psycopg.errors.InsufficientPrivilege, RefusedAccess)) else "failed"

@@ -18,7 +18,8 @@ def keys() -> None:
     """The keys to people's names, addresses and identifiers.
 
     Everybody has a data key of their own, which lies in the key database, wrapped by a key of the provider
-    (LYCEUM_KEY_PROVIDER: file, environment or transit) that lies in no database.
+    (LYCEUM_KEY_PROVIDER: file, environment or transit) that lies in no database. The login of the pipeline may do all of this,
+    once `lyceum migrate` has made the key database.
     """
 
 
@@ -65,16 +66,21 @@ def rotate(invocation: Invocation) -> None:
     Profiles stay as they are and can be read all the while. A rotation that was interrupted is gone on with by the next call;
     after a change of LYCEUM_KEY_PROVIDER this moves all keys to the new provider.
     """
+    from lyceum.audit import Access, announced
     from lyceum.cli.progress import progress
     from lyceum.database import connect
     from lyceum.vault import open_person_keys
 
+    access = Access("keys_rotated", "keys of people")
     with (
+        announced(invocation.target, access, begun="keys_rotation_begun", application_name="lyceum keys") as outcome,
         connect(invocation.target) as connection,
         open_person_keys(invocation.settings, connection) as person_keys,
         progress(invocation, "Wrapping keys") as advance,
     ):
         report = person_keys.rotate(lambda done, total: advance(done, total, "keys"))
+        outcome.row_count = report.rewrapped
+        outcome.detail |= {"provider": report.provider, "version": report.version}
 
     def show(console: Console) -> None:
         made = "new version" if report.is_new_version else "version"
@@ -96,9 +102,15 @@ def retire(invocation: Invocation, version: int) -> None:
 
     Old copies of the key database become useless, and with them the keys of people that have been destroyed since.
     """
+    from lyceum.audit import Access, announced
     from lyceum.database import connect
     from lyceum.vault import open_person_keys
 
-    with connect(invocation.target) as connection, open_person_keys(invocation.settings, connection) as person_keys:
+    access = Access("key_version_retired", f"keys of people, version {version}", detail={"version": version})
+    with (
+        announced(invocation.target, access, begun="key_retirement_begun", application_name="lyceum keys"),
+        connect(invocation.target) as connection,
+        open_person_keys(invocation.settings, connection) as person_keys,
+    ):
         person_keys.retire(version)
     invocation.result({"retired": version}, lambda console: console.print(f"Version {version} is destroyed."))

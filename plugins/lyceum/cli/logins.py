@@ -32,11 +32,17 @@ def login() -> None:
 @pass_invocation
 def add(invocation: Invocation, name: str, role: str, slug: str | None, user_id: int | None) -> None:
     """Let a login read what a role may read of an organization; a login that is absent is made, without a password."""
+    from lyceum.audit import Access, failures_recorded
     from lyceum.database import connect
-    from lyceum.security.direct_logins import allow_login
+    from lyceum.security.direct_logins import ALLOWED, allow_login
     from lyceum.security.tokens.claims import Role
 
-    with connect(invocation.administrator_target) as connection:
+    where = invocation.administrator_target
+    attempt = Access(ALLOWED, f"login {name}", detail={"role": role, "user_id": user_id})
+    with (
+        failures_recorded(where, attempt, application_name="lyceum login"),
+        connect(where, application_name="lyceum login") as connection,
+    ):
         allowed = allow_login(connection, name, cast("Role", role), slug, user_id)
 
     def show(console: Console) -> None:
@@ -86,10 +92,15 @@ def list_all(invocation: Invocation) -> None:
 @pass_invocation
 def remove(invocation: Invocation, name: str) -> None:
     """Let a login read nothing of this warehouse any more, at once. The server keeps the login itself."""
+    from lyceum.audit import Access, failures_recorded
     from lyceum.database import connect
-    from lyceum.security.direct_logins import forget_login
+    from lyceum.security.direct_logins import FORGOTTEN, forget_login
 
-    with connect(invocation.administrator_target) as connection:
+    where = invocation.administrator_target
+    with (
+        failures_recorded(where, Access(FORGOTTEN, f"login {name}"), application_name="lyceum login"),
+        connect(where, application_name="lyceum login") as connection,
+    ):
         forget_login(connection, name)
     invocation.result(
         {"name": name, "is_removed": True},

@@ -87,11 +87,14 @@ def unmatched(invocation: Invocation, slug: str, limit: int) -> None:
 
     Many of them say that an identity rule is missing or wrong: see `lyceum roster --help`.
     """
-    from lyceum.database import connect
+    from lyceum.audit import Access, audited_transaction
+    from lyceum.organizations import find_organization
     from lyceum.roster import unmatched_actors
 
-    with connect(invocation.target) as connection:
-        people = unmatched_actors(connection, slug, limit)
+    with audited_transaction(invocation.target, Access("unmatched_read", f"people of {slug}")) as entry:
+        entry.organization_id = find_organization(entry.connection, slug).organization_id
+        people = unmatched_actors(entry.connection, slug, limit)
+        entry.row_count = len(people)
 
     def show(console: Console) -> None:
         from rich.table import Table

@@ -15,10 +15,16 @@ if TYPE_CHECKING:
 
     from lyceum.vault import IndexedColumn, Profile
 
+# A row of the trail has room for so many ids; its row count says how many there were.
+_NAMED_AT_MOST = 200
+
 
 @click.group()
 def people() -> None:
-    """People by what names them: decrypts profiles, one person at a time."""
+    """People by what names them: decrypts profiles, one person at a time.
+
+    Who looked at whom is a row of the audit trail, by ids, written before anything is printed.
+    """
 
 
 @people.command(
@@ -37,18 +43,23 @@ def find(
     invocation: Invocation, organization: str, email: str | None, username: str | None, sourced_id: str | None
 ) -> None:
     """Find people by an exact value of their profile, by the blind index; letter case of addresses and user names is ignored."""
-    from lyceum.database import connect
+    from lyceum.audit import Access, audited_transaction
     from lyceum.organizations import find_organization
     from lyceum.vault import find_people, open_person_keys, read_profiles
 
     column, text = _wanted(email, username, sourced_id)
-    with connect(invocation.target) as connection:
+    access = Access("people_searched", f"people of {organization}", detail={"searched_by": column})
+    with audited_transaction(invocation.target, access, application_name="lyceum people") as entry:
+        connection = entry.connection
         tenant = find_organization(connection, organization)
+        entry.organization_id = tenant.organization_id
         user_ids = find_people(connection, invocation.settings, tenant.organization_id, column, text)
         profiles: dict[int, Profile] = {}
         if user_ids:
             with open_person_keys(invocation.settings, connection) as keys:
                 profiles = read_profiles(connection, keys, tenant.organization_id, user_ids)
+        entry.row_count = len(profiles)
+        entry.detail["user_ids"] = sorted(profiles)[:_NAMED_AT_MOST]
     _print(invocation, profiles, user_ids)
 
 
@@ -59,14 +70,18 @@ def find(
 @pass_invocation
 def show(invocation: Invocation, user_id: int, organization: str) -> None:
     """Show who a user is."""
-    from lyceum.database import connect
+    from lyceum.audit import Access, audited_transaction
     from lyceum.organizations import find_organization
     from lyceum.vault import open_person_keys, read_profiles
 
-    with connect(invocation.target) as connection:
+    access = Access("person_read", f"user {user_id} of {organization}", detail={"user_ids": [user_id]})
+    with audited_transaction(invocation.target, access, application_name="lyceum people") as entry:
+        connection = entry.connection
         tenant = find_organization(connection, organization)
+        entry.organization_id = tenant.organization_id
         with open_person_keys(invocation.settings, connection) as keys:
             profiles = read_profiles(connection, keys, tenant.organization_id, [user_id])
+        entry.row_count = len(profiles)
     _print(invocation, profiles, list(profiles))
 
 

@@ -155,10 +155,13 @@ def discard(
     invocation: Invocation, ids: tuple[int, ...], reason: Reason | None, organization: str, as_of: datetime | None
 ) -> None:
     """Give refused events up. They stay to be seen until their retention ends, and are never replayed."""
+    from lyceum.audit import Access, failures_recorded
     from lyceum.collect import discard as give_up
+    from lyceum.collect.quarantine import DISCARDED
     from lyceum.database import connect
 
-    with connect(invocation.target) as connection:
+    attempt = Access(DISCARDED, f"quarantine of {organization}")
+    with failures_recorded(invocation.target, attempt), connect(invocation.target) as connection:
         count = give_up(
             connection,
             organization,

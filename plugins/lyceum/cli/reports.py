@@ -38,8 +38,13 @@ def quality(invocation: Invocation, build_id: int | None, output: Path | None, a
     Every build writes it at its end; this writes it again. With --as-of it tells what waits at a later clock than the build's:
     then a build's own page stays as it was.
     """
+    from lyceum.audit import Access, audited_transaction
     from lyceum.reporting.quality import write_quality_report
 
+    # The page names people by their ids, so that it is made is told before it is.
+    asked = Access("quality_report_read", "quality report", detail={"build_id": build_id})
+    with audited_transaction(invocation.target, asked, application_name="lyceum report"):
+        pass
     written = write_quality_report(invocation.target, invocation.settings, build_id, as_of=as_of, output=output)
 
     def show(console: Console) -> None:

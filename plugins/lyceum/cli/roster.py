@@ -61,9 +61,10 @@ def roster(
     were told. The next build tells everybody anew whom it changes. A bad row is refused with its reason, the rest applies.
     Applying the same export twice changes nothing.
     """
-    from lyceum.database import connect
+    from lyceum.audit import Access, audited_transaction, failures_recorded
     from lyceum.organizations import ROSTER_FORMAT, ensure_source, find_organization
     from lyceum.roster import apply_roster, configure_source
+    from lyceum.roster.application import APPLIED
 
     instant = as_of or invocation.clock()
     if identities or activities:
@@ -72,14 +73,20 @@ def roster(
             options["identity_rules"] = [identity_rule(text) for text in identities]
         if activities:
             options["activity_templates"] = list(activities)
-        with connect(invocation.target) as connection:
-            found = ensure_source(
-                connection, find_organization(connection, organization), source, ROSTER_FORMAT, instant
+        configuring = Access("source_configured", f"source {organization}/{source}")
+        with audited_transaction(invocation.target, configuring, application_name="lyceum roster") as entry:
+            tenant = find_organization(entry.connection, organization)
+            entry.organization_id = tenant.organization_id
+            configure_source(
+                entry.connection,
+                ensure_source(entry.connection, tenant, source, ROSTER_FORMAT, instant),
+                options,
             )
-            configure_source(connection, found, options)
-    report = apply_roster(
-        invocation.target, invocation.settings, organization, path, source, instant, f"cli {instant.isoformat()}"
-    )
+    attempt = Access(APPLIED, f"roster {organization}/{source}")
+    with failures_recorded(invocation.target, attempt, application_name="lyceum roster"):
+        report = apply_roster(
+            invocation.target, invocation.settings, organization, path, source, instant, f"cli {instant.isoformat()}"
+        )
     invocation.result(report, lambda console: _show(console, report))
 
 

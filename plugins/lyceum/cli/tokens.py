@@ -55,7 +55,7 @@ def mint(
 
     Whoever can read the home can mint any token: never accept its keys where others' data are at stake.
     """
-    from lyceum.database import connect
+    from lyceum.audit import Access, audited_transaction
     from lyceum.security.tokens.claims import Role
     from lyceum.security.tokens.development import development_issuer
     from lyceum.security.tokens.issuer_keys import IssuerKeys
@@ -78,8 +78,13 @@ def mint(
     )
     # As a service would: a slug that is mistyped is told here rather than there.
     access = verify(minted, issuer.settings, IssuerKeys.of(issuer.settings.jwks), invocation.clock)
-    with connect(invocation.administrator_target) as connection:
-        resolve(connection, access)
+    minting = Access(
+        "token_minted",
+        f"token of {slug}",
+        detail={"role": role, "user_id": user_id, "token_id": access.token_id, "lifetime_seconds": lifetime},
+    )
+    with audited_transaction(invocation.administrator_target, minting, application_name="lyceum token") as entry:
+        entry.organization_id = resolve(entry.connection, access).organization_id
     invocation.message(f"For development alone. Valid until {access.expires_at:%Y-%m-%d %H:%M:%S} UTC.")
     invocation.result(
         {
@@ -180,10 +185,15 @@ def key_status(invocation: Invocation) -> None:
 @pass_invocation
 def rotate_key(invocation: Invocation, at_once: bool) -> None:
     """Make a new key. Services notice by themselves; what the old one signed counts until it has expired."""
+    from lyceum.audit import Access, failures_recorded
     from lyceum.database import connect
-    from lyceum.security.tokens.signing_keys import rotate
+    from lyceum.security.tokens.signing_keys import RESOURCE, ROTATED, rotate
 
-    with connect(invocation.administrator_target, autocommit=True) as connection:
+    where = invocation.administrator_target
+    with (
+        failures_recorded(where, Access(ROTATED, RESOURCE), application_name="lyceum token"),
+        connect(where, autocommit=True, application_name="lyceum token") as connection,
+    ):
         rotation = rotate(connection, invocation.settings, invocation.clock(), at_once=at_once)
 
     def show(console: Console) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 
 from lyceum import organizations
+from lyceum.audit import Access, Outcome, announced
 from lyceum.collect import landing
 from lyceum.collect.formats import open_inputs
 from lyceum.collect.reports import CollectReport, InputFailure, Progress, silent
@@ -42,20 +44,33 @@ def collect_paths(
     Raises `ConfigurationError` (organization, source, clock), `InputError` (a path that cannot be read as a whole; what
     came before it is collected), `RetryableError` (the same call may succeed later).
     """
-    with open_run(
-        target,
-        settings,
-        organization=organization,
-        source=source,
-        source_format=format,
-        as_of=as_of,
-        is_history=is_history,
-        run_id=run_id,
-    ) as run:
+    access = Access("history_collected", f"source {organization}/{source or format}")
+    with ExitStack() as stack:
+        told = Outcome()
+        if is_history:
+            # It opens weeks that were told: whoever does so is to be found. What is collected in time is the schedule's work.
+            begun = "history_collection_begun"
+            told = stack.enter_context(announced(target, access, begun=begun, application_name="lyceum collect"))
+        run = stack.enter_context(
+            open_run(
+                target,
+                settings,
+                organization=organization,
+                source=source,
+                source_format=format,
+                as_of=as_of,
+                is_history=is_history,
+                run_id=run_id,
+            )
+        )
+        told.organization_id = run.organization.organization_id
         with Collector(run, progress) as collector:
             for path in paths:
                 collector.collect(open_inputs(format, path, settings))
-        return collector.report()
+        report = collector.report()
+        told.row_count = report.records_read
+        told.detail["weeks_restored"] = len(set(report.weeks_restored))
+        return report
 
 
 def collect_sources(

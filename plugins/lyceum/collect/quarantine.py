@@ -10,9 +10,15 @@ from typing import Any
 from uuid import UUID
 
 from lyceum import organizations
+from lyceum.audit import Access, prepare_trail, record_access
 from lyceum.database import Connection
 from lyceum.errors import ConfigurationError
 from lyceum.records import Reason
+
+DISCARDED = "quarantine_discarded"
+
+# A row of the trail has room for so many ids; its row count says how many rows there were.
+_TOLD_AT_MOST = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +64,12 @@ class Selection:
         """Return the selection as query parameters."""
         ids = None if self.quarantine_ids is None else list(self.quarantine_ids)
         return {"ids": ids, "reason": self.reason}
+
+    def told(self) -> dict[str, object]:
+        """Return what the audit trail keeps of the selection."""
+        if self.quarantine_ids is None:
+            return {"reason": self.reason}
+        return {"reason": self.reason, "quarantine_ids": list(self.quarantine_ids)[:_TOLD_AT_MOST]}
 
 
 SELECTED = """
@@ -158,10 +170,11 @@ def discard(
     reason: Reason | None = None,
     as_of: datetime,
 ) -> int:
-    """Mark unresolved rows, by id or by reason, as discarded; commit; return their number. The rows stay to be seen.
+    """Mark unresolved rows, by id or by reason, as discarded; return their number. The rows stay to be seen.
 
-    Raises `ConfigurationError` when neither is given, or an id is unknown.
+    Commits, with the row of the audit trail. Raises `ConfigurationError` when neither is given, or an id is unknown.
     """
+    prepare_trail(connection)
     tenant = organizations.find_organization(connection, organization)
     selection = require_selection(connection, tenant, quarantine_ids, reason)
     cursor = connection.execute(
@@ -171,6 +184,11 @@ def discard(
         where {SELECTED} and quarantine.resolution is null
         """,  # noqa: S608
         {"organization_id": tenant.organization_id, "as_of": as_of, **selection.parameters()},
+    )
+    record_access(
+        connection,
+        Access(DISCARDED, f"quarantine of {organization}", tenant.organization_id, detail=selection.told()),
+        row_count=cursor.rowcount,
     )
     connection.commit()
     return cursor.rowcount

@@ -15,6 +15,7 @@ from typing import TypeAlias
 import numpy as np
 
 from lyceum import faults, organizations
+from lyceum.audit import Access, Outcome, announced
 from lyceum.collect.batches import PartitionMissingError
 from lyceum.collect.formats import PayloadReader, payload_reader
 from lyceum.collect.packing import PackedChunk, pack
@@ -71,9 +72,31 @@ def replay(
     Raises `ConfigurationError` when neither ids nor a reason are given, or an id is unknown. Rows without payload are
     counted in the report and left alone: their input has to be collected again, with --history.
     """
+    access = Access(
+        "quarantine_replayed",
+        f"quarantine of {organization}",
+        detail=Selection(quarantine_ids, reason).told(),
+    )
+    with announced(target, access, begun="quarantine_replay_begun", application_name="lyceum collect") as outcome:
+        return _replay(
+            target, settings, organization, Selection(quarantine_ids, reason), as_of, run_id, progress, outcome
+        )
+
+
+def _replay(
+    target: ConnectionTarget,
+    settings: Settings,
+    organization: str,
+    wanted: Selection,
+    as_of: datetime,
+    run_id: str,
+    progress: Progress,
+    told: Outcome,
+) -> ReplayReport:
     with connect(target) as connection:
         tenant = organizations.find_organization(connection, organization)
-        selection = require_selection(connection, tenant, quarantine_ids, reason)
+        told.organization_id = tenant.organization_id
+        selection = require_selection(connection, tenant, wanted.quarantine_ids, wanted.reason)
         sources = {source.source_id: source for source in organizations.list_sources(connection, tenant)}
         waiting, without_payload = _waiting(connection, tenant.organization_id, selection)
     total = sum(len(rows) for rows in waiting.values())
@@ -95,6 +118,8 @@ def replay(
                 outcome = _replay_portion(run, portion, _payload_chunks(run, read))
                 report = _counted(report, outcome)
                 progress(report.rows_considered, total, "rows")
+    told.row_count = report.rows_considered
+    told.detail |= {"events_accepted": report.events_accepted, "weeks_restored": len(report.weeks_restored)}
     return report
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import psycopg
 from psycopg import sql
@@ -16,6 +16,8 @@ from lyceum.errors import ConfigurationError, RetryableError
 from lyceum.settings import Settings
 
 Connection: TypeAlias = psycopg.Connection[TupleRow]
+
+_Kind = TypeVar("_Kind", bound=Connection)
 
 _OLDEST_SERVER = 150_000
 _CONNECT_SECONDS = "10"
@@ -72,10 +74,17 @@ def connect(target: ConnectionTarget, *, autocommit: bool = False, application_n
     Raises `ConfigurationError` when the server is older than PostgreSQL 15 or refuses the account or the database,
     `RetryableError` when it cannot be reached.
     """
+    return connect_as(psycopg.Connection, target, autocommit=autocommit, application_name=application_name)
+
+
+def connect_as(
+    kind: type[_Kind], target: ConnectionTarget, *, autocommit: bool = False, application_name: str = "lyceum"
+) -> _Kind:
+    """Connect as `connect` does, with a connection of this class."""
     place = f"{target.user}@{target.host}:{target.port}/{target.dbname}"
     patience = {} if "connect_timeout" in dict(target.parameters) else {"connect_timeout": _CONNECT_SECONDS}
     try:
-        connection = psycopg.connect(
+        connection = kind.connect(
             target.conninfo(application_name=application_name),
             autocommit=autocommit,
             **patience,  # type: ignore[arg-type]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lyceum import faults
 from lyceum.adapters.oneroster import RosterDelivery, open_roster
+from lyceum.audit import Access, prepare_trail, record_access
 from lyceum.database import Connection, ConnectionTarget, connect
 from lyceum.errors import ConfigurationError
 from lyceum.identity import organization_hasher
@@ -26,6 +27,8 @@ from lyceum.settings import Settings
 _log = logging.getLogger(__name__)
 
 _WEEK = timedelta(days=7)
+
+APPLIED = "roster_applied"
 
 
 def apply_roster(
@@ -61,13 +64,14 @@ def apply_delivery(
     run_id: str,
     name: str | None = None,
 ) -> RosterReport:
-    """Apply an opened delivery of a source; commit. See `apply_roster`."""
+    """Apply an opened delivery of a source; commit, with the row of the audit trail. See `apply_roster`."""
     options = load_options(connection, source)
     organization_id = source.organization_id
     hasher = organization_hasher(connection, settings, organization_id)
     calendar = load_calendar(connection, organization_id)
     known = RosterReport(source.organization, source.name, name or delivery.name, True, delivery.version)
     connection.commit()
+    prepare_trail(connection)
     with connection.transaction():
         for lock in ("lyceum.organization", "lyceum.identities"):
             connection.execute("select pg_advisory_xact_lock(hashtext(%s), %s::int)", [lock, organization_id])
@@ -128,6 +132,9 @@ def apply_delivery(
             profiles_written=profiles,
         )
         _finish(connection, organization_id, roster_id, report)
+        detail = {"roster_id": roster_id, "refused": refused, "profiles_written": profiles, "people_to_tell": marked}
+        access = Access(APPLIED, f"roster {source.organization}/{source.name}", organization_id, detail=detail)
+        record_access(connection, access, row_count=read)
         faults.reach("roster.written")
     connection.commit()
     faults.reach("roster.committed")

@@ -6,6 +6,7 @@ import logging
 from datetime import date
 
 from lyceum import faults, partitions
+from lyceum.audit import Access, ensure_audit_partitions, record_access
 from lyceum.database import Connection
 from lyceum.sealing.archive import (
     ARCHIVED_TABLES,
@@ -33,7 +34,8 @@ def restore_week(
 
     The transaction must be read committed and hold the organization's lock. `maintenance` is another connection, in
     autocommit mode, on which the week's partitions are made. Rows that were not dropped yet are compared with what was
-    archived; otherwise the archives are proven, loaded, and compared with what the table then holds.
+    archived; otherwise the archives are proven, loaded, and compared with what the table then holds. A row of the audit trail
+    tells of it in the same transaction.
 
     Raises `ArchiveError` when an archive is missing or damaged, or when the rows are not those that were sealed; the
     transaction is then as it was before the call, but for settings of how values are written.
@@ -55,11 +57,13 @@ def restore_week(
         partitions.let_go_of_snapshot(connection)
         for table in ARCHIVED_TABLES:
             partitions.ensure_for_dates(maintenance, table, [week_start])
+        ensure_audit_partitions(maintenance)
         faults.reach("restore.partitions_ensured")
         files = ArchiveFiles(settings.archives)
         weeks = [TableWeek(table, organization_id, week_start) for table in ARCHIVED_TABLES]
         rows = sum(_restore_table(connection, files, week) for week in weeks)
         faults.reach("restore.rows_restored")
+        record_access(connection, Access("week_restored", f"week {week_start}", organization_id), row_count=rows)
     _LOG.info(
         "restored week %s of organization %d: %d rows",
         week_start,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
+from lyceum.audit import Access, prepare_trail, record_access
 from lyceum.database import Connection
 from lyceum.errors import ConfigurationError
 from lyceum.organizations import find_organization
@@ -18,6 +19,9 @@ from lyceum.security.tokens.claims import ROLES, ROLES_OF_PEOPLE, Role
 
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}", re.ASCII)
 _RESERVED = ("lyceum_", "pg_")
+
+ALLOWED = "login_allowed"
+FORGOTTEN = "login_forgotten"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +40,11 @@ def allow_login(
 ) -> DirectLogin:
     """Let a login read what `role` may read of an organization, by its slug; make the login, without a password, if there is none.
 
-    A login that was allowed before changes to this. Commits. Raises `ConfigurationError` for a login that could do more than
-    read as a tenant, and for a role, organization or user that does not fit.
+    A login that was allowed before changes to this. Commits, with the row of the audit trail. Raises `ConfigurationError` for a
+    login that could do more than read as a tenant, and for a role, organization or user that does not fit.
     """
     _require(name, role, organization, user_id)
+    prepare_trail(connection)
     organization_id = None if organization is None else find_organization(connection, organization).organization_id
     with connection.transaction():
         connection.execute("select pg_advisory_xact_lock(hashtextextended('lyceum.direct_logins', 0))")
@@ -76,6 +81,8 @@ def allow_login(
             """,
             [name, role, organization_id, user_id],
         )
+        detail = {"role": role, "user_id": user_id}
+        record_access(connection, Access(ALLOWED, f"login {name}", organization_id, detail=detail))
     connection.commit()
     return next(login for login in list_logins(connection) if login.name == name)
 
@@ -95,13 +102,19 @@ def list_logins(connection: Connection) -> list[DirectLogin]:
 
 
 def forget_login(connection: Connection, name: str) -> None:
-    """Let a login read nothing of this warehouse any more, its next statement included. The server keeps the login. Commits.
+    """Let a login read nothing of this warehouse any more, its next statement included. The server keeps the login.
 
-    Raises `ConfigurationError` when the warehouse knows no such login.
+    Commits, with the row of the audit trail. Raises `ConfigurationError` when the warehouse knows no such login.
     """
-    forgotten = connection.execute("delete from auth.logins where login_name = %s", [name]).rowcount
+    prepare_trail(connection)
+    forgotten = connection.execute(
+        "delete from auth.logins where login_name = %s returning organization_id, role", [name]
+    ).fetchone()
+    if forgotten is not None:
+        organization_id, role = forgotten
+        record_access(connection, Access(FORGOTTEN, f"login {name}", organization_id, detail={"role": role}))
     connection.commit()
-    if not forgotten:
+    if forgotten is None:
         raise ConfigurationError(f"The warehouse knows no login {name!r}. Look at: lyceum login list")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from lyceum.errors import ConfigurationError, LyceumError, RetryableError
+from lyceum.errors import ConfigurationError, LyceumError, RefusedAccess, RetryableError
 
 
 class Refusal(StrEnum):
@@ -35,7 +35,7 @@ class Refusal(StrEnum):
     NOT_ACCEPTED = "not_accepted"
 
 
-class TokenError(LyceumError):
+class TokenError(LyceumError, RefusedAccess):
     """A token is refused. `reason` says why; the message says what was expected and what to do."""
 
     def __init__(self, reason: Refusal, message: str) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from lyceum.audit import Access, prepare_trail, record_access
 from lyceum.database import Connection, ConnectionTarget, connect
 from lyceum.key_files import make_key, read_key
 from lyceum.security.tokens.errors import TokenKeyError
@@ -23,6 +24,9 @@ from lyceum.settings import Settings
 # The last token of a key is minted while its file is being replaced, and clocks may differ.
 GRACE = LONGEST_LIFETIME + timedelta(seconds=60)
 _REMEMBERED = timedelta(days=30)
+
+ROTATED = "token_key_rotated"
+RESOURCE = "auth.signing_keys"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +87,9 @@ def rotate(connection: Connection, settings: Settings, at: datetime, *, at_once:
     """Give the home a new key, known to the warehouse before it is used, and retire the one before it.
 
     The old one counts until its last token has expired; with `at_once`, because somebody has seen it, no longer at all, and
-    requests under way find nothing. Minters notice the new file by themselves.
+    requests under way find nothing. Minters notice the new file by themselves. The trail tells it in the same transaction.
     """
+    prepare_trail(connection)
     with _turns(settings) as path:
         following = path.with_name(f"{path.name}.next")
         make_key(following)
@@ -111,6 +116,8 @@ def rotate(connection: Connection, settings: Settings, at: datetime, *, at_once:
                     {"at": at},
                 )
             connection.execute("delete from auth.signing_keys where retired_at < %s", [at - _REMEMBERED])
+            detail = {"key_id": new.key_id, "retired_key_id": old.key_id if old else None, "at_once": at_once}
+            record_access(connection, Access(ROTATED, RESOURCE, detail=detail))
         following.replace(path)
         _flush(path.parent)
     return Rotation(new.key_id, old.key_id if old else None, retired_at)

@@ -156,6 +156,8 @@ def audited_transaction(
         failures_recorded(target, access, application_name=application_name) as attempt,
         connect_as(_OneTransaction, target, application_name=application_name) as connection,
     ):
+        # A transaction that a service begins is a part of this one.
+        connection.execute("select")
         entry = Entry(connection, organization_id=access.organization_id, detail=dict(access.detail))
         try:
             yield entry

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -16,6 +18,7 @@ from lyceum.audit import (
     record_access,
     seal_audit_batches,
 )
+from lyceum.cli import main
 from lyceum.database import Connection, connect
 from warehouse import Warehouse
 
@@ -63,3 +66,31 @@ def trail(warehouse: Warehouse) -> Iterator[Trail]:
     ):
         ensure_audit_partitions(connection)
         yield Trail(warehouse, connection, owner, heads_of_home(warehouse.settings))
+
+
+class Program:
+    """Runs `lyceum` on the warehouse of a test."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys = capsys
+
+    def __call__(self, *arguments: str, code: int = 0) -> str:
+        """Run a command, which must exit with `code`; return what it printed."""
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        printed = self._capsys.readouterr()
+        assert ended.value.code == code, printed.err
+        return printed.out
+
+    def json(self, *arguments: str, code: int = 0) -> Any:
+        """Run a command and return the JSON that it printed."""
+        return json.loads(self("--json", *arguments, code=code))
+
+
+@pytest.fixture
+def lyceum(trail: Trail, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Program:
+    """The program, on the trail's warehouse."""
+    for name, value in trail.warehouse.settings.environment().items():
+        monkeypatch.setenv(name, value)
+    trail.warehouse.settings.create_directories()
+    return Program(capsys)

@@ -8,41 +8,10 @@ import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
-
-import pytest
 
 from lyceum.audit import list_accesses
-from lyceum.cli import main
 from lyceum.organizations import add_organization
-from sql.audit.conftest import Trail  # type: ignore[import-not-found]
-
-
-class Program:
-    """Runs `lyceum` on the warehouse of a test."""
-
-    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
-        self._capsys = capsys
-
-    def __call__(self, *arguments: str, code: int = 0) -> str:
-        """Run a command, which must exit with `code`; return what it printed."""
-        with pytest.raises(SystemExit) as ended:
-            main(arguments)
-        printed = self._capsys.readouterr()
-        assert ended.value.code == code, printed.err
-        return printed.out
-
-    def json(self, *arguments: str, code: int = 0) -> Any:
-        """Run a command and return the JSON that it printed."""
-        return json.loads(self("--json", *arguments, code=code))
-
-
-@pytest.fixture
-def lyceum(trail: Trail, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Program:
-    for name, value in trail.warehouse.settings.environment().items():
-        monkeypatch.setenv(name, value)
-    trail.warehouse.settings.create_directories()
-    return Program(capsys)
+from sql.audit.conftest import Program, Trail  # type: ignore[import-not-found]
 
 
 def recorded(trail: Trail) -> list[tuple[str, str, str | None, str]]:

@@ -21,6 +21,7 @@ from tenants import AS_OF, Tenant, deliver, event, event_id, void
 
 WEEK = date(2024, 4, 29)
 LATER = AS_OF + timedelta(days=1)
+RESTORED = "select resource, organization_id from audit.audit_logs where action = 'week_restored'"
 
 
 def seal(tenant: Tenant) -> None:
@@ -69,6 +70,7 @@ def test_history_restores_a_sealed_week_and_finds_its_duplicates(sealed: Tenant)
     assert (report.events_accepted, report.duplicates, report.quarantined) == (1, 1, Counter(conflict=2))
     assert report.weeks_restored == {WEEK}
     assert state(sealed) == "open"
+    assert sealed.query(RESTORED) == [("week 2024-04-29", sealed.organization.organization_id)]
     assert sealed.query("select count(*) from stage_one.event_keys") == [(4,)]
 
 
@@ -81,6 +83,7 @@ def test_a_restore_is_undone_when_its_batch_is_not_committed(sealed: Tenant, mon
 
     assert state(sealed) == "sealed"
     assert sealed.query("select count(*) from stage_one.event_keys") == [(1,)]
+    assert sealed.query(RESTORED) == []
 
 
 def test_a_missing_archive_refuses_the_batch_and_changes_nothing(sealed: Tenant) -> None:

@@ -8,13 +8,14 @@ callers the attempts that came to nothing (`failures_recorded`).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC
 from typing import Literal, TypeAlias
 from uuid import uuid4
 
 import psycopg
+from psycopg import sql
 from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow
 from psycopg.types.json import Jsonb
@@ -27,6 +28,20 @@ from lyceum.partitions import ensure_for_dates
 Decision: TypeAlias = Literal["allowed", "denied", "failed"]
 
 TABLE = "audit.audit_logs"
+
+_OPEN_PARTITIONS = """
+select
+    schemas.nspname,
+    leaves.relname
+from pg_partition_tree('audit.audit_logs') as tree
+inner join pg_class as leaves on tree.relid = leaves.oid
+inner join pg_namespace as schemas on leaves.relnamespace = schemas.oid
+where
+    leaves.relkind = 'r'
+    and not exists (
+        select from pg_trigger as triggers where triggers.tgrelid = leaves.oid and triggers.tgname = 'refuse_statement'
+    )
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +119,7 @@ def record_access(
 
 
 def ensure_audit_partitions(connection: Connection) -> None:
-    """Make the partition of the running month, and the next one, where absent.
+    """Make the partition of the running month, and the next one, where absent; close those that anybody has made.
 
     For `connection` in autocommit mode, as an account that may make partitions. The trail's instants are the server's clock.
     """
@@ -113,6 +128,28 @@ def ensure_audit_partitions(connection: Connection) -> None:
     today = row[0].astimezone(UTC).date()
     following = today.replace(year=today.year + today.month // 12, month=today.month % 12 + 1, day=1)
     ensure_for_dates(connection, TABLE, [today, following])
+    _close_partitions(connection)
+
+
+def _close_partitions(connection: Connection) -> None:
+    """Let nobody truncate or write a partition past its table: rights and statement triggers of a table do not reach them."""
+    if not connection.execute(_OPEN_PARTITIONS).fetchall():
+        return
+    # Whoever writes rows just now keeps the table for a moment; the next access closes what this one could not.
+    with suppress(psycopg.errors.LockNotAvailable), connection.transaction():
+        connection.execute("select pg_advisory_xact_lock(hashtextextended('lyceum.audit.partitions', 0))")
+        connection.execute("set local lock_timeout to '1s'")
+        for schema, name in connection.execute(_OPEN_PARTITIONS).fetchall():
+            partition = sql.Identifier(schema, name)
+            connection.execute(
+                sql.SQL(
+                    """
+                    create trigger refuse_statement before truncate on {partition}
+                    for each statement execute function audit.refuse_change();
+                    revoke insert, update, delete, truncate on {partition} from lyceum_owner
+                    """
+                ).format(partition=partition)
+            )
 
 
 def prepare_trail(connection: Connection) -> None:

@@ -14,6 +14,7 @@ from uuid import UUID
 
 from lyceum import faults
 from lyceum.alerts import raise_alert
+from lyceum.audit.access import ensure_audit_partitions
 from lyceum.audit.canonical import BATCH_SELECTION, SELECTION, Batch, Row, RowsDigest, batch_of, genesis
 from lyceum.audit.heads import Head, Heads, heads_of_home
 from lyceum.database import Connection, ConnectionTarget
@@ -94,7 +95,11 @@ def seal_audit_batches(connection: Connection, heads: Heads) -> SealReport:
 
 
 def seal_and_tell(connection: Connection, target: ConnectionTarget, settings: Settings) -> SealReport:
-    """Seal with the heads of the home, and raise an alert when heads are missing there. Otherwise as `seal_audit_batches`."""
+    """Seal with the heads of the home, and raise an alert when heads are missing there. Otherwise as `seal_audit_batches`.
+
+    Partitions that somebody else has made ahead are closed before.
+    """
+    ensure_audit_partitions(connection)
     report = seal_audit_batches(connection, heads_of_home(settings))
     if report.heads_missing:
         raise_alert(

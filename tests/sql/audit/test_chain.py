@@ -253,6 +253,23 @@ def test_all_rows_of_a_batch_deleted_are_found(sealed: Trail) -> None:
     assert kinds(sealed) == [(2, "deleted")]
 
 
+def test_a_partition_that_was_emptied_past_its_trigger_is_found(sealed: Trail) -> None:
+    row = sealed.owner.execute("select tableoid::regclass::text from audit.audit_logs limit 1").fetchone()
+    assert row is not None
+    sealed.tamper(f"truncate {row[0]}", row[0])
+
+    assert kinds(sealed) == [(1, "deleted"), (2, "deleted"), (3, "deleted")]
+
+
+def test_a_partition_that_was_taken_off_is_found(sealed: Trail) -> None:
+    """The pipeline may: it takes months off whose retention is over."""
+    row = sealed.owner.execute("select tableoid::regclass::text from audit.audit_logs limit 1").fetchone()
+    assert row is not None
+    sealed.connection.execute(f"alter table audit.audit_logs detach partition {row[0]} concurrently".encode())
+
+    assert kinds(sealed) == [(1, "deleted"), (2, "deleted"), (3, "deleted")]
+
+
 def test_an_inserted_row_is_found(sealed: Trail) -> None:
     sealed.tamper(
         """

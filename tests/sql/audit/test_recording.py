@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import psycopg
 import pytest
 
-from lyceum.audit import Access, audited_transaction, list_accesses, record_access
+from lyceum.audit import Access, audited_transaction, ensure_audit_partitions, list_accesses, record_access
+from lyceum.database import connect
+from lyceum.partitions import ensure_for_dates
 from sql.audit.conftest import Trail  # type: ignore[import-not-found]
 
 
@@ -115,6 +117,65 @@ def test_a_row_is_not_changed_in_its_partition_either(trail: Trail) -> None:
     for statement in (f"update {row[0]} set action = 'nothing'", f"delete from {row[0]}"):
         with pytest.raises(psycopg.errors.InsufficientPrivilege, match="append-only"):
             trail.owner.execute(statement.encode())
+
+
+LOGINS = [
+    "the superuser",
+    "lyceum_owner",
+    "lyceum_definer",
+    "lyceum_pipeline",
+    "lyceum_authenticator",
+    "lyceum_auditor",
+    "lyceum_monitor",
+]
+
+
+def partition_of(trail: Trail) -> str:
+    row = trail.owner.execute("select tableoid::regclass::text from audit.audit_logs limit 1").fetchone()
+    assert row is not None
+    return str(row[0])
+
+
+@pytest.mark.parametrize("login", LOGINS)
+def test_no_login_empties_or_forges_a_partition_past_its_table(trail: Trail, login: str) -> None:
+    trail.record(2)
+    partition = partition_of(trail)
+    columns = "occurred_at, action, resource, decision, source, server_id"
+    forging = f"insert into {partition} ({columns}) select {columns} from {partition}"
+    statements = [f"truncate {partition}", "truncate audit.audit_logs", f"truncate {partition}, audit.batches"]
+
+    for statement in statements if login == "the superuser" else [*statements, forging]:
+        with trail.owner.transaction(force_rollback=True):
+            if login != "the superuser":
+                trail.owner.execute(f"set local role {login}".encode())
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                trail.owner.execute(statement.encode())
+
+    assert trail.count() == 2
+
+
+def test_a_partition_that_was_made_ahead_is_closed_by_the_next_access(trail: Trail) -> None:
+    (step,) = ensure_for_dates(trail.connection, "audit.audit_logs", [date(2199, 1, 1)]).steps
+    truncate = f"truncate {step.partition.qualified_name}".encode()
+    trail.connection.execute(truncate)
+
+    ensure_audit_partitions(trail.connection)
+    ensure_audit_partitions(trail.connection)
+
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        trail.connection.execute(truncate)
+
+
+def test_a_partition_that_somebody_writes_to_keeps_no_access_waiting(trail: Trail) -> None:
+    trail.tamper(f"drop trigger refuse_statement on {trail.record() and partition_of(trail)}")
+    with connect(trail.warehouse.target) as writing:
+        record_access(writing, Access("report_read", "slow"))
+        ensure_audit_partitions(trail.connection)
+
+    ensure_audit_partitions(trail.connection)
+
+    with pytest.raises(psycopg.errors.InsufficientPrivilege, match="append-only"):
+        trail.owner.execute(f"truncate {partition_of(trail)}".encode())
 
 
 @pytest.mark.parametrize(

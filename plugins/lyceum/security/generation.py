@@ -6,7 +6,7 @@ run again on any database; `functions/` beside them is written by hand.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from lyceum.security.rights import (
@@ -83,16 +83,27 @@ def view_statement(view: str, relation: Relation) -> str:
             f"select\n{_listed(relation.columns, 4)}\n"
             f"from {relation.source};\n"
         )
-    # One part for each role: only the parts of the reader's own role are run, each by its own index.
-    parts = (
-        f"select\n{_listed(relation.columns, 4)}\n"
-        f"from {relation.source}\n"
-        "where\n"
-        f"    (select pg_has_role('{reader.database_role}', 'usage'))\n"
-        f"{_indented('and ' + reader.rows.condition, 4)}\n"
-        for reader in relation.readers
-    )
-    return f"create view {view} with (security_barrier = true) as\n" + "union all\n".join(parts).rstrip("\n") + ";\n"
+    readers = relation.readers
+    whole = [reader.role for reader in readers if reader.rows.own_column is None]
+    own = [reader.role for reader in readers if reader.rows.own_column is not None]
+    (scopes,) = {reader.rows.scopes for reader in readers if reader.role == "service"}
+    # One look at whoever asks gives the organization and the users: a part for each role would be planned for every reader.
+    return (
+        f"create view {view} with (security_barrier = true) as\n"
+        f"select\n{_listed(tuple(f'shown.{column}' for column in relation.columns), 4)}\n"
+        f"from rights.whose_rows({_array(whole)}, {_array(own)}, {_array(scopes)}) as asking\n"
+        f"inner join {relation.source} as shown\n"
+        "    on\n"
+        "        asking.organization_id = shown.organization_id\n"
+        + "".join(
+            f"        and shown.{column} between asking.first_user_id and asking.last_user_id\n"
+            for column in {reader.rows.own_column for reader in readers} - {None}
+        )
+    ).rstrip("\n") + ";\n"
+
+
+def _array(names: Iterable[str]) -> str:
+    return f"'{{{','.join(names)}}}'"
 
 
 def _files() -> Iterator[tuple[str, str]]:

@@ -12,7 +12,7 @@ How rows are withheld:
 - Tenant roles use the schemas `api` and `auth` alone. They have SELECT on columns of tables that they cannot name, because
   the views of `api` ask with their reader's rights.
 - Materialized views have no row level security. They belong to `lyceum_definer`, are granted to nobody, and are read through
-  security-barrier views that repeat the condition for each role.
+  security-barrier views that ask `rights.whose_rows` once.
 - Leaves (schema `partitions`) have row level security, no policy and no grant.
 """
 
@@ -36,15 +36,21 @@ LEAF_SCHEMA = "partitions"
 CANDIDATE_SCHEMA = "build"
 
 RelationKind = Literal["tenant table", "table", "view", "materialized view", "api view", "barrier view", "sequence"]
-"""`view` is an internal view, `api view` asks with its reader's rights, `barrier view` repeats the condition for each role."""
+"""`view` is an internal view, `api view` asks with its reader's rights, `barrier view` asks `rights.whose_rows`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Which rows of a relation: `name` for people, `condition` in SQL over its columns."""
+    """Which rows of a relation: `name` for people, `condition` in SQL over its columns.
+
+    A barrier view knows only two kinds: those of the own organization, for a service that has one of `scopes`, and those of
+    them whose `own_column` is the user.
+    """
 
     name: str
     condition: str
+    own_column: str | None = None
+    scopes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,19 +178,31 @@ OTHER_GRANTS: tuple[Grant, ...] = (
 
 # The rows. Every condition begins with the organization.
 
-_TEACHES = """course_id = any((select rights.taught_course_ids())::bigint[])
-and (select rights.taught_days())[array_position((select rights.taught_course_ids())::bigint[], course_id)]"""
+
+def _indent(text: str, by: int = 4) -> str:
+    return text.replace("\n", "\n" + " " * by)
+
+
+_TAUGHT = "(select rights.taught_course_days())"
+
+
+def _course_day(day: str) -> str:
+    """Return the number that `rights.taught_course_days` has for the row's course and this day."""
+    return f"course_id * 4194304 + ({day} - date '0001-01-01')"
+
 
 _LAST_DAY_OF_PERIOD = """case period_type
-    when 'day' then period_start
     when 'week' then period_start + 6
     when 'month' then (period_start + interval '1 month')::date - 1
     else (period_start + interval '1 year')::date - 1
 end"""
-
-
-def _indent(text: str, by: int = 4) -> str:
-    return text.replace("\n", "\n" + " " * by)
+_LAST_SHOWN_DAY = f"""greatest(
+    period_start,
+    least(
+        {_indent(_LAST_DAY_OF_PERIOD, 8)},
+        (select rights.open_day())
+    )
+)"""
 
 
 def _of_organization(role: TenantRole, *scopes: str) -> str:
@@ -199,11 +217,12 @@ def _of_organization(role: TenantRole, *scopes: str) -> str:
 
 def _organization(role: TenantRole, *scopes: str) -> Reader:
     name = "organization" if not scopes else f"organization, with the scope {' or '.join(scopes)}"
-    return Reader(role, Rows(name, _of_organization(role, *scopes)))
+    return Reader(role, Rows(name, _of_organization(role, *scopes), scopes=scopes))
 
 
 def _own(role: TenantRole, column: str) -> Reader:
-    return Reader(role, Rows("own rows", f"{_of_organization(role)}\nand {column} = (select auth.user_id('{role}'))"))
+    condition = f"{_of_organization(role)}\nand {column} = (select auth.user_id('{role}'))"
+    return Reader(role, Rows("own rows", condition, own_column=column))
 
 
 def _own_courses(role: TenantRole) -> Reader:
@@ -244,17 +263,14 @@ and (
         subject_type = 'learner'
         and scope = 'course'
         and is_enrolled
-        and {_indent(_TEACHES, 8)}
-        @> daterange(
-            period_start,
-            greatest(
-                period_start,
-                least(
-                    {_indent(_LAST_DAY_OF_PERIOD, 20)},
-                    (select rights.open_day())
-                )
-            ),
-            '[]'
+        and {_TAUGHT} @> ({_course_day("period_start")})
+        and (
+            period_type = 'day'
+            or {_TAUGHT} @> int8range(
+                {_course_day("period_start")},
+                {_course_day(_indent(_LAST_SHOWN_DAY, 16))},
+                '[]'
+            )
         )
     )
 )""",
@@ -271,7 +287,7 @@ and (
     or (
         scope = 'course'
         and is_enrolled
-        and {_indent(_TEACHES, 8)} @> activity_date
+        and {_TAUGHT} @> ({_course_day("activity_date")})
     )
 )""",
     ),
@@ -601,16 +617,15 @@ FUNCTIONS: tuple[Function, ...] = (
         executors=database_roles(("learner", "trainer")),
     ),
     Function(
-        "rights.taught_course_ids()",
-        "rights/functions/taught_course_ids.sql",
+        "rights.taught_course_days()",
+        "rights/functions/taught_course_days.sql",
         is_definer=True,
         executors=database_roles(("trainer",)),
     ),
     Function(
-        "rights.taught_days()",
-        "rights/functions/taught_days.sql",
-        is_definer=True,
-        executors=database_roles(("trainer",)),
+        "rights.whose_rows(text[],text[],text[])",
+        "rights/functions/whose_rows.sql",
+        executors=database_roles(("learner", "trainer", "org_admin", "service", "analyst")),
     ),
     Function("stage_three.refresh_view(text)", "views/refresh_view.sql", is_definer=True, executors=(OWNER,)),
     Function("stage_two.object_set(integer[])", "function_object_set.sql", belongs_to_definer=False, is_public=True),

@@ -206,9 +206,9 @@ BREACHES: list[tuple[str, Kind, str, str]] = [
         "usage for lyceum_service",
     ),
     (
-        "grant execute on function rights.taught_days() to lyceum_learner",
+        "grant execute on function rights.taught_course_days() to lyceum_learner",
         "grant",
-        "rights.taught_days()",
+        "rights.taught_course_days()",
         "execute for lyceum_learner",
     ),
     ("grant execute on function auth.user_id(text) to public", "grant", "auth.user_id(text)", "execute for public"),
@@ -231,9 +231,9 @@ BREACHES: list[tuple[str, Kind, str, str]] = [
     ),
     ("grant create on schema api to public", "public create", "api", "create for public"),
     (
-        "grant execute on function rights.taught_days() to public",
+        "grant execute on function rights.taught_course_days() to public",
         "public execute",
-        "rights.taught_days()",
+        "rights.taught_course_days()",
         "execute for public",
     ),
     ("create view api.everything as table core.users", "view security", "api.everything", "not described"),
@@ -265,9 +265,9 @@ BREACHES: list[tuple[str, Kind, str, str]] = [
         "runs as its owner",
     ),
     (
-        "alter function rights.taught_days() reset search_path",
+        "alter function rights.taught_course_days() reset search_path",
         "definer search path",
-        "rights.taught_days()",
+        "rights.taught_course_days()",
         "of its caller",
     ),
     (

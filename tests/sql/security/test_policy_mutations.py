@@ -9,13 +9,13 @@ from functools import partial
 import pytest
 
 from lyceum.security.generation import policy_name, policy_statement, view_statement
-from lyceum.security.rights import DEFINER, RELATIONS, Reader, Relation, Rows
+from lyceum.security.rights import DEFINER, RELATIONS, Relation, Rows
 from sql.security import test_policies
 from three_organizations import World
 
 PERIODS = "stage_three.aggregated_analytics"
 DAYS = "stage_two.learner_analytics"
-SUMMARY = "api.learner_analytics_summary"
+SUMMARY, METRICS = "api.learner_analytics_summary", "api.organization_metrics"
 # Whoever changes a condition: the relation, the role, what stands there, and what is put there.
 CHANGES = (
     (PERIODS, "learner", "and subject_type = 'learner'\n", "\n"),
@@ -32,13 +32,39 @@ CHANGES = (
     (PERIODS, "trainer", "(select rights.open_day())", "(select rights.open_day() + 1)"),
     (PERIODS, "trainer", "(select rights.open_day())", "null"),
     (DAYS, "trainer", "and is_enrolled\n", "\n"),
-    (DAYS, "trainer", "@> activity_date", "is not null"),
-    (SUMMARY, "learner", "and learner_id = (select auth.user_id('learner'))", ""),
-    (SUMMARY, "trainer", "and learner_id = (select auth.user_id('trainer'))", ""),
+    (DAYS, "trainer", "@> (course_id * 4194304 + (activity_date - date '0001-01-01'))", "is not null"),
+    (DAYS, "trainer", "course_id * 4194304 + ", "2 * 4194304::bigint + "),
+    (PERIODS, "trainer", "period_type = 'day'\n", "true\n"),
+    (PERIODS, "trainer", "'[]'", "'[)'"),
     ("core.courses", "learner", "rights.own_course_ids('learner')", "array[1, 2]::bigint[]"),
     ("core.courses", "trainer", "rights.own_course_ids('trainer')", "array[1, 2]::bigint[]"),
     ("core.enrollments", "learner", "and user_id = (select auth.user_id('learner'))", ""),
     ("core.enrollments", "trainer", "and user_id = (select auth.user_id('trainer'))", ""),
+)
+# Of the barrier views: what stands there, and what is put there.
+CHANGES_OF_VIEWS = (
+    (SUMMARY, "asking.organization_id = shown.organization_id", "true"),
+    (SUMMARY, "and shown.learner_id between asking.first_user_id and asking.last_user_id", ""),
+    (
+        SUMMARY,
+        "'{org_admin,service,analyst}', '{learner,trainer}'",
+        "'{org_admin,service,analyst,learner}', '{trainer}'",
+    ),
+    (
+        SUMMARY,
+        "'{org_admin,service,analyst}', '{learner,trainer}'",
+        "'{org_admin,service,analyst,trainer}', '{learner}'",
+    ),
+    (SUMMARY, "'{org_admin,service,analyst}'", "'{service,analyst}'"),
+    (SUMMARY, "'{org_admin,service,analyst}'", "'{org_admin,analyst}'"),
+    (SUMMARY, "'{org_admin,service,analyst}'", "'{org_admin,service}'"),
+    (SUMMARY, "'{learner,trainer}'", "'{trainer}'"),
+    (SUMMARY, "'{analytics.read}'", "'{organization.read}'"),
+    (METRICS, "asking.organization_id = shown.organization_id", "true"),
+    (METRICS, "'{org_admin,service,analyst}'", "'{service,analyst}'"),
+    (METRICS, "'{org_admin,service,analyst}'", "'{org_admin,analyst}'"),
+    (METRICS, "'{org_admin,service,analyst}'", "'{org_admin,service}'"),
+    (METRICS, "'{analytics.read}'", "'{organization.read}'"),
 )
 
 
@@ -47,9 +73,11 @@ def _mutations() -> Iterator[tuple[str, str]]:
     relations = {relation.name: relation for relation in RELATIONS}
     for name, role, old, new in CHANGES:
         yield f"{name} {role}: {old.strip()} becomes {new.strip()}", _changed(relations[name], role, old, new)
+    for name, old, new in CHANGES_OF_VIEWS:
+        yield f"{name}: {old} becomes {new}", _changed_view(relations[name], old, new)
     for relation in RELATIONS:
         # Nobody has written an audit log here; its own tests do.
-        if relation.kind not in ("tenant table", "barrier view") or relation.schema == "audit":
+        if relation.kind != "tenant table" or relation.schema == "audit":
             continue
         for reader in relation.readers:
             organization = reader.rows.condition.split("\nand ")[0]
@@ -57,31 +85,28 @@ def _mutations() -> Iterator[tuple[str, str]]:
                 f"{relation.name} {reader.role}: every organization",
                 _changed(relation, reader.role, organization, "organization_id is not null"),
             )
-            if relation.kind == "tenant table":
-                yield (
-                    f"{relation.name} {reader.role}: no policy",
-                    f"drop policy {policy_name(reader)} on {relation.name}",
-                )
-        if relation.kind == "tenant table" and relation.readers:
+            yield (
+                f"{relation.name} {reader.role}: no policy",
+                f"drop policy {policy_name(reader)} on {relation.name}",
+            )
+        if relation.readers:
             yield f"{relation.name}: no row security", f"alter table {relation.name} disable row level security"
 
 
-def _changed(relation: Relation, role: str, old: str, new: str) -> str:
-    readers: list[Reader] = []
-    for reader in relation.readers:
-        if reader.role == role:
-            assert old in reader.rows.condition
-            condition = reader.rows.condition.replace(old, new)
-            readers.append(replace(reader, rows=Rows("changed", condition)))
-        else:
-            readers.append(reader)
-    if relation.kind == "tenant table":
-        (reader,) = (reader for reader in readers if reader.role == role)
-        return f"drop policy {policy_name(reader)} on {relation.name}; {policy_statement(relation.name, reader)}"
-    everybody = ", ".join(reader.database_role for reader in readers)
+def _changed(table: Relation, role: str, old: str, new: str) -> str:
+    (reader,) = (reader for reader in table.readers if reader.role == role)
+    assert old in reader.rows.condition
+    changed = replace(reader, rows=Rows("changed", reader.rows.condition.replace(old, new)))
+    return f"drop policy {policy_name(reader)} on {table.name}; {policy_statement(table.name, changed)}"
+
+
+def _changed_view(view: Relation, old: str, new: str) -> str:
+    statement = view_statement(view.name, view)
+    assert old in statement
+    everybody = ", ".join(reader.database_role for reader in view.readers)
     return (
-        f"drop view {relation.name}; {view_statement(relation.name, replace(relation, readers=tuple(readers)))}"
-        f"alter view {relation.name} owner to {DEFINER}; grant select on {relation.name} to {everybody}"
+        f"drop view {view.name}; {statement.replace(old, new)}"
+        f"alter view {view.name} owner to {DEFINER}; grant select on {view.name} to {everybody}"
     )
 
 

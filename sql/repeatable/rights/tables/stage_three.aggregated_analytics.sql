@@ -25,23 +25,24 @@ using (
             subject_type = 'learner'
             and scope = 'course'
             and is_enrolled
-            and course_id = any((select rights.taught_course_ids())::bigint[])
-            and (select rights.taught_days())[array_position((select rights.taught_course_ids())::bigint[], course_id)]
-            @> daterange(
-                period_start,
-                greatest(
-                    period_start,
-                    least(
-                        case period_type
-                            when 'day' then period_start
-                            when 'week' then period_start + 6
-                            when 'month' then (period_start + interval '1 month')::date - 1
-                            else (period_start + interval '1 year')::date - 1
-                        end,
-                        (select rights.open_day())
-                    )
-                ),
-                '[]'
+            and (select rights.taught_course_days()) @> (course_id * 4194304 + (period_start - date '0001-01-01'))
+            and (
+                period_type = 'day'
+                or (select rights.taught_course_days()) @> int8range(
+                    course_id * 4194304 + (period_start - date '0001-01-01'),
+                    course_id * 4194304 + (greatest(
+                        period_start,
+                        least(
+                            case period_type
+                                when 'week' then period_start + 6
+                                when 'month' then (period_start + interval '1 month')::date - 1
+                                else (period_start + interval '1 year')::date - 1
+                            end,
+                            (select rights.open_day())
+                        )
+                    ) - date '0001-01-01'),
+                    '[]'
+                )
             )
         )
     )

@@ -23,8 +23,7 @@ using (
         or (
             scope = 'course'
             and is_enrolled
-            and course_id = any((select rights.taught_course_ids())::bigint[])
-            and (select rights.taught_days())[array_position((select rights.taught_course_ids())::bigint[], course_id)] @> activity_date
+            and (select rights.taught_course_days()) @> (course_id * 4194304 + (activity_date - date '0001-01-01'))
         )
     )
 );

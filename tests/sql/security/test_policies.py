@@ -189,9 +189,19 @@ def test_a_period_is_seen_only_where_all_of_it_was_taught(
     assert sorted(rows) == sorted([*(("day", day) for day in days), *longer])
 
 
-@pytest.mark.parametrize("course", [ALGEBRA, BIOLOGY])
 @pytest.mark.parametrize(
-    "taught", ["{(,)}", "{[2026-11-01,)}", "{[2026-11-01,infinity)}", "{(-infinity,2026-11-30)}", "{(,infinity]}"]
+    ("course", "taught"),
+    [
+        (course, taught)
+        for course in (ALGEBRA, BIOLOGY)
+        for taught in (
+            "{(,)}",
+            "{[2026-11-01,)}",
+            "{[2026-11-01,infinity)}",
+            "{(-infinity,2026-11-30)}",
+            "{(,infinity]}",
+        )
+    ],
 )
 def test_days_without_end_are_of_one_course(world: World, course: int, taught: str) -> None:
     """Its days are numbers next to those of the courses before and after it."""

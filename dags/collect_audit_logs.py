@@ -1,7 +1,7 @@
-"""Collects what concerns the audit trail from the server's log and catalogue and seals it, every 5 minutes.
+"""Collects what concerns the audit trail from the server's log and catalogue, every 5 minutes.
 
 **Purpose.** Makes rows of the audit trail out of what was done without the services: log-ins, refused ones too, statements that
-pgAudit tells, changes of roles, grants and policies, starts and stops of the server. Adds what was committed to the chain.
+pgAudit tells, changes of roles, grants and policies, starts and stops of the server. Seals them at once.
 
 **Inputs.** The embedded server's log in JSON lines; for a server of one's own the folder that `LYCEUM_SERVER_LOG_FOLDER` names,
 without which only the catalogue is compared. Roles, memberships, grants, policies and functions in the catalogue.
@@ -10,8 +10,8 @@ without which only the catalogue is compared. Roles, memberships, grants, polici
 chain's head in `LYCEUM_HOME/audit/heads.jsonl`. What was gone before it could be collected is a row `gap` and an alert that stays
 until `lyceum audit acknowledge`.
 
-**Re-running** is safe at any time: a line of the log makes one row, an interrupted step begins where it stopped, and sealing what
-is sealed does nothing. The two steps do not wait for each other, so that a log that cannot be read never keeps the trail open.
+**Re-running** is safe at any time: a line of the log makes one row, an interrupted run begins where it stopped, and sealing what
+is sealed does nothing. What services have recorded does not wait for it: `seal_audit_trail` seals every minute.
 """
 
 from datetime import timedelta
@@ -35,7 +35,6 @@ from lyceum.orchestration.task_policy import resolve_alerts_of_dag, task_default
     doc_md=__doc__,
 )
 def collect_audit_logs() -> None:
-    task(auditing.seal)()
     task(auditing.collect)()
 
 

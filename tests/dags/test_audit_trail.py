@@ -1,4 +1,4 @@
-"""The DAG of the audit trail, run for real: what the server did is collected, sealed and told outside the database."""
+"""The DAGs of the audit trail, run for real: what the server did is collected, sealed and told outside the database."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lyceum.audit import heads_of_home, verify_trail
+from lyceum.audit import Access, ensure_audit_partitions, heads_of_home, record_access, verify_trail
 from lyceum.database import connect
 from warehouse import Warehouse
 
@@ -23,9 +23,12 @@ def test_a_run_compares_the_rights_seals_the_trail_and_leaves_its_head_in_the_ho
     warehouse, environment = airflow
     clock = datetime.now(UTC) - timedelta(minutes=10)
     runs = [
-        {"dag_id": "collect_audit_logs", "run_after": (clock + timedelta(minutes=minutes)).isoformat()}
-        for minutes in (0, 5)
+        {"dag_id": dag_id, "run_after": (clock + timedelta(minutes=minutes)).isoformat()}
+        for dag_id, minutes in (("seal_audit_trail", 0), ("collect_audit_logs", 0), ("collect_audit_logs", 5))
     ]
+    with connect(warehouse.target, autocommit=True) as connection:
+        ensure_audit_partitions(connection)
+        record_access(connection, Access("report_read", "before the first run"))
     program = Path(__file__).with_name("dag_runs.py")
 
     said = subprocess.run(
@@ -38,10 +41,11 @@ def test_a_run_compares_the_rights_seals_the_trail_and_leaves_its_head_in_the_ho
     )
 
     assert said.returncode == 0, said.stderr[-3000:]
-    assert [outcome["state"] for outcome in json.loads(said.stdout.splitlines()[-1])] == ["success", "success"]
+    assert [outcome["state"] for outcome in json.loads(said.stdout.splitlines()[-1])] == ["success"] * 3
     heads = heads_of_home(warehouse.settings)
     with connect(warehouse.target, autocommit=True) as connection:
         found = verify_trail(connection, heads)
     assert found.is_whole
-    assert found.rows >= 1
+    assert found.rows >= 2
+    assert found.batches >= 2, "the first is sealed before anything is collected"
     assert len(list(heads.read())) == found.batches

@@ -31,6 +31,7 @@ DEADLINES = {
     "build_analytics": 60,
     "collect_audit_logs": 20,
     "collect_raw_data": 60,
+    "seal_audit_trail": 10,
     "sync_roster": 60,
     "refresh_learner_summary": 30,
     "refresh_organization_metrics": 30,
@@ -38,6 +39,7 @@ DEADLINES = {
 
 # How a docstring's first line says when its DAG runs. Every schedule has a minute of its own, or shares it for a reason.
 IN_WORDS = {
+    "* * * * *": "every minute",
     "2-59/5 * * * *": "every 5 minutes",
     "*/15 * * * *": "every 15 minutes",
     "13-59/15 * * * *": "every 15 minutes",

@@ -159,7 +159,7 @@ def export(
 @json_option
 @pass_invocation
 def collect(invocation: Invocation) -> None:
-    """Collect the server's log and changes of rights now, and seal. The schedule does so every 5 minutes."""
+    """Collect the server's log and changes of rights now, and seal. The schedule collects every 5 minutes and seals every minute."""
     from lyceum.audit import collect_server_logs, log_folder, record_changes_of_rights, seal_and_tell, tell_gaps
     from lyceum.database import connect
 

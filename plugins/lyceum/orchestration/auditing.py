@@ -1,4 +1,4 @@
-"""The tasks of `collect_audit_logs`."""
+"""The tasks of `collect_audit_logs` and `seal_audit_trail`."""
 
 from __future__ import annotations
 

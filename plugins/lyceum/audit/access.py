@@ -7,6 +7,7 @@ callers the attempts that came to nothing (`failures_recorded`).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -28,6 +29,9 @@ from lyceum.partitions import ensure_for_dates
 Decision: TypeAlias = Literal["allowed", "denied", "failed"]
 
 TABLE = "audit.audit_logs"
+
+# What a slug, a login, a source, a relation or an id may look like.
+_NAME = re.compile(r"[a-z0-9_][a-z0-9_./,-]*", re.ASCII)
 
 _OPEN_PARTITIONS = """
 select
@@ -135,8 +139,11 @@ def _close_partitions(connection: Connection) -> None:
     """Let nobody truncate or write a partition past its table: rights and statement triggers of a table do not reach them."""
     if not connection.execute(_OPEN_PARTITIONS).fetchall():
         return
-    # Whoever writes rows just now keeps the table for a moment; the next access closes what this one could not.
-    with suppress(psycopg.errors.LockNotAvailable), connection.transaction():
+    # Whoever writes rows just now keeps the table for a moment, and not every account owns it: the sealer, at the latest, closes it.
+    with (
+        suppress(psycopg.errors.LockNotAvailable, psycopg.errors.InsufficientPrivilege),
+        connection.transaction(),
+    ):
         connection.execute("select pg_advisory_xact_lock(hashtextextended('lyceum.audit.partitions', 0))")
         connection.execute("set local lock_timeout to '1s'")
         for schema, name in connection.execute(_OPEN_PARTITIONS).fetchall():
@@ -247,8 +254,10 @@ def announced(
 
 
 def _of_failure(access: Access, error: BaseException) -> Access:
-    # The kind of error alone: what an error says may quote a row.
-    return replace(access, detail={**access.detail, "error": type(error).__name__})
+    # The kind of error alone: what an error says may quote a row. And what was typed may be anything: an address in the place of a
+    # slug says who somebody is.
+    words = (word if _NAME.fullmatch(word) else "…" for word in access.resource.split())
+    return replace(access, resource=" ".join(words) or "…", detail={**access.detail, "error": type(error).__name__})
 
 
 def _decision(error: BaseException) -> Decision:

@@ -293,6 +293,16 @@ def test_whoever_asks_for_an_organization_that_there_is_not_is_denied(school: Sc
         assert [row.decision for row in begun] == ["allowed"] * (arguments[:2] == ("quarantine", "replay"))
 
 
+def test_what_is_typed_in_the_place_of_a_name_is_not_kept(school: School, lyceum: Program) -> None:
+    lyceum("people", "show", "1", "--organization", "ada@school.example", code=2)
+    lyceum("login", "add", "Ada Lovelace", "--role", "auditor", code=2)
+
+    assert [(row.resource, row.decision) for row in rows(school.trail)] == [
+        ("user 1 of …", "denied"),
+        ("login … …", "failed"),
+    ]
+
+
 def test_the_login_of_the_pipeline_looks_people_up_and_is_denied_what_only_the_administrator_may(
     school: School, lyceum: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:

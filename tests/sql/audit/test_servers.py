@@ -17,7 +17,17 @@ import psycopg
 import pytest
 
 from lyceum import database
-from lyceum.audit import LoggedAccess, collect_server_logs, list_accesses, log_folder, seal_audit_batches, verify_trail
+from lyceum.audit import (
+    Access,
+    LoggedAccess,
+    collect_server_logs,
+    ensure_audit_partitions,
+    list_accesses,
+    log_folder,
+    record_access,
+    seal_audit_batches,
+    verify_trail,
+)
 from lyceum.audit.heads import heads_of_home
 from lyceum.database import Connection, ConnectionTarget, EmbeddedServer
 from lyceum.settings import Settings
@@ -126,6 +136,29 @@ def test_a_server_that_was_stopped_and_started_leaves_no_gap(own_server: Setting
 
     actions = [access.action for access in found]
     assert (actions.count("server_started"), actions.count("server_stopped"), actions.count("gap")) == (2, 1, 0)
+
+
+def test_a_prepared_transaction_is_waited_for_in_its_own_database_alone(own_server: Settings) -> None:
+    preparing = replace(own_server, server_options=(*own_server.server_options, ("max_prepared_transactions", "4")))
+    target = database.ensure_available(preparing)
+    database.migrate(target, preparing)
+    heads = heads_of_home(preparing)
+    with (
+        database.connect(target.with_database("postgres"), autocommit=True) as elsewhere,
+        database.connect(target, autocommit=True) as here,
+    ):
+        ensure_audit_partitions(here)
+        elsewhere.execute("begin; select pg_current_xact_id(); prepare transaction 'elsewhere'")
+        here.execute("begin; select audit.record('report_read', 'prepared'); prepare transaction 'here'")
+        record_access(here, Access("report_read", "after it"))
+        waiting = seal_audit_batches(here, heads)
+        here.execute("commit prepared 'here'")
+        sealed = seal_audit_batches(here, heads)
+
+        assert (waiting.batch, waiting.rows_waiting) == (None, 1)
+        assert sealed.batch is not None
+        assert (sealed.batch.row_count, sealed.rows_waiting) == (2, 0)
+        assert verify_trail(here, heads).is_whole
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
@@ -18,7 +18,7 @@ from psycopg import sql
 from lyceum import faults
 from lyceum.audit import LoggedAccess, list_accesses, verify_trail
 from lyceum.cli.program import lyceum as program
-from lyceum.database import connect
+from lyceum.database import ConnectionTarget, connect
 from lyceum.vault import key_database_target
 from rosters import Roster
 from sql.audit.conftest import Program, Trail  # type: ignore[import-not-found]
@@ -190,6 +190,18 @@ def school(trail: Trail, tmp_path: Path) -> Iterator[School]:
     trail.owner.execute(sql.SQL("drop role if exists {}").format(sql.Identifier(login)))
 
 
+@pytest.fixture
+def pipeline(trail: Trail) -> Iterator[ConnectionTarget]:
+    """A login with the rights of the pipeline, also on a server whose passwords are not ours."""
+    name = f"pipeline_of_tests_{uuid.uuid4().hex[:12]}"
+    login = sql.Identifier(name)
+    trail.owner.execute(
+        sql.SQL("create role {} login bypassrls password 'of tests' in role lyceum_pipeline").format(login)
+    )
+    yield replace(trail.warehouse.administrator, user=name, password="of tests")
+    trail.owner.execute(sql.SQL("drop role {}").format(login))
+
+
 def commands(group: click.Group, *path: str) -> Iterator[str]:
     for name in group.list_commands(click.Context(group)):
         command = group.get_command(click.Context(group), name)
@@ -304,14 +316,14 @@ def test_what_is_typed_in_the_place_of_a_name_is_not_kept(school: School, lyceum
 
 
 def test_the_login_of_the_pipeline_looks_people_up_and_is_denied_what_only_the_administrator_may(
-    school: School, lyceum: Program, monkeypatch: pytest.MonkeyPatch
+    school: School, lyceum: Program, pipeline: ConnectionTarget, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for command, *arguments in school.calls:
         lyceum(*command.split(), *arguments)
         if command == "roster":
             break
-    monkeypatch.setenv("LYCEUM_DATABASE_URL", school.trail.warehouse.target.url())
-    monkeypatch.delenv("LYCEUM_PIPELINE_DATABASE_URL")
+    monkeypatch.setenv("LYCEUM_DATABASE_URL", pipeline.url())
+    monkeypatch.delenv("LYCEUM_PIPELINE_DATABASE_URL", raising=False)
     here = ("--organization", "school")
     before = len(rows(school.trail))
 
@@ -324,14 +336,14 @@ def test_the_login_of_the_pipeline_looks_people_up_and_is_denied_what_only_the_a
     lyceum("token", "keys", "rotate", code=1)
 
     assert [(row.action, row.actor_login, row.decision) for row in rows(school.trail)[before:]] == [
-        ("people_searched", "lyceum_pipeline", "allowed"),
-        ("person_read", "lyceum_pipeline", "allowed"),
-        ("keys_rotation_begun", "lyceum_pipeline", "allowed"),
-        ("keys_rotated", "lyceum_pipeline", "allowed"),
-        ("key_retirement_begun", "lyceum_pipeline", "allowed"),
-        ("key_version_retired", "lyceum_pipeline", "allowed"),
-        ("login_allowed", "lyceum_pipeline", "denied"),
-        ("token_key_rotated", "lyceum_pipeline", "denied"),
+        ("people_searched", pipeline.user, "allowed"),
+        ("person_read", pipeline.user, "allowed"),
+        ("keys_rotation_begun", pipeline.user, "allowed"),
+        ("keys_rotated", pipeline.user, "allowed"),
+        ("key_retirement_begun", pipeline.user, "allowed"),
+        ("key_version_retired", pipeline.user, "allowed"),
+        ("login_allowed", pipeline.user, "denied"),
+        ("token_key_rotated", pipeline.user, "denied"),
     ]
 
 

@@ -213,6 +213,6 @@ def test_failures_and_late_runs_are_open_alerts_and_a_run_that_is_over_is_not_la
 
     assert (failed.kind, failed.subject) == ("task_failed", "load_history.collect_history")
     assert outcomes["misnamed"]["run_id"] in failed.message
-    assert "ConfigurationError" in failed.message
+    assert "UnknownOrganizationError" in failed.message
     assert (late.kind, late.subject) == ("run_late", "build_analytics")
     assert outcomes["built again"]["run_id"] in late.message

@@ -182,7 +182,7 @@ def test_a_task_that_fails_for_good_raises_an_alert_which_the_next_success_resol
     airflow.wait("the alert", lambda: (*failed, True) in airflow.alerts())
     airflow.wait("its post", lambda: len(airflow.hook.posted) > 0)
     told = airflow.hook.posted.pop()["message"]
-    assert "ConfigurationError" in told
+    assert "UnknownOrganizationError" in told
     assert "learner@example.org" not in told
 
     with airflow.warehouse.connect() as connection:

@@ -114,17 +114,17 @@ def airflow(shared_server: SharedServer, tmp_path_factory: pytest.TempPathFactor
     with webhook() as hook, shared_server.database(folder / "home", shared_server.make_template()) as lent:
         (root / "plugins").symlink_to(lent.settings.plugins)
         settings = replace(lent.settings, project_root=root, airflow_database=metadata, alert_url=hook.address)
-        ensure_databases(lent.target, [metadata])
+        ensure_databases(lent.administrator, [metadata])
         services = AirflowServices(settings)
         try:
-            services.prepare(lent.target)
-            services.start(lent.target)
+            services.prepare(lent.administrator)
+            services.start(lent.administrator)
             wait_for_airflow(settings, Silence())
             with services.api() as api:
                 yield Airflow(replace(lent, settings=settings), services, api, hook)
         finally:
             services.stop()
-            with connect(lent.target.with_database("postgres"), autocommit=True) as connection:
+            with connect(lent.administrator.with_database("postgres"), autocommit=True) as connection:
                 connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(metadata)))
 
 

@@ -364,6 +364,7 @@ def login(world: World, *memberships: str) -> Iterator[ConnectionTarget]:
         yield replace(world.warehouse.administrator, user=name, password=password)
     finally:
         administrator.execute(sql.SQL("delete from auth.logins where login_name = {}").format(sql.Literal(name)))
+        administrator.execute(sql.SQL("drop owned by {}").format(sql.Identifier(name)))
         administrator.execute(sql.SQL("drop role {}").format(sql.Identifier(name)))
 
 
@@ -383,7 +384,17 @@ def actors(world: World, shared_server: SharedServer) -> Iterator[tuple[Actor, .
     tenants = [ROLE_PREFIX + role for role in TENANT_ROLES]
     with login(world) as stranger, login(world, *tenants) as twin, login(world, "lyceum_analyst") as analyst:
         api, monitor = twin, stranger
-        if shared_server.database_url is None:
+        if shared_server.database_url is not None:
+            named = sql.Identifier(twin.user)
+            for schema in OF_THE_API:
+                world.connection.execute(
+                    sql.SQL("grant usage on schema {} to {}").format(sql.Identifier(schema), named)
+                )
+            for function in FUNCTIONS:
+                if function.signature.partition("(")[0] in FUNCTIONS_OF_THE_API:
+                    granted = f"grant execute on function {function.signature} to ".encode()
+                    world.connection.execute(granted + named.as_bytes(world.connection))
+        else:
             api = database.login_target(world.warehouse.administrator, shared_server.settings, Login.API)
             monitor = database.login_target(world.warehouse.administrator, shared_server.settings, Login.MONITOR)
         world.connection.execute(

@@ -88,7 +88,8 @@ def test_one_run_publishes_the_samples_and_leaves_nothing_running_and_another_ke
         assert organization["learners"] > 50
         assert organization["published_days"] >= 3
         assert organization["weekly_active_learners"] > 0
-        assert organization["data_version"] == 1
+        # A schedule that comes due in between takes what has landed until then, and the rest is a second build.
+        assert organization["data_version"] >= 1
     assert lyceum.processes() == []
     states = lyceum("status", "--json").result
     assert not states["database"]["is_running"]

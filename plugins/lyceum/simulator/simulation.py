@@ -206,6 +206,8 @@ def _write_in_parallel(
             done += _drained(days_done)
             progress(done, plan.days * len(parts))
         written = {place: future.result() for future, place in running.items()}
+        # What a worker has said last may still be on its way when its part is here.
+        progress(sum(len(part.reports) for part in written.values()), plan.days * len(parts))
         rosters = [
             pool.submit(
                 _write_rosters,

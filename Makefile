@@ -16,7 +16,7 @@ CHECKED_PYTHON := $(wildcard plugins dags tests bench docker)
 SHELL := /bin/sh
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-exhaustive check format format-check lint types docs bench-collect lock clean
+.PHONY: help setup run test test-exhaustive check format format-check lint types docs bench-collect bench-archive lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -87,6 +87,9 @@ docs: $(INSTALLED) ## write docs/dags.md from the DAGs
 
 bench-collect: $(INSTALLED) ## measure collecting
 	@$(VENV)/bin/python bench/collect.py $(ARGS)
+
+bench-archive: $(INSTALLED) ## measure archiving and restoring a partition (ARGS='--rows 1000000')
+	@$(VENV)/bin/python bench/archive.py $(ARGS)
 
 lock: $(INSTALLED) ## make requirements.txt from requirements.in
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \

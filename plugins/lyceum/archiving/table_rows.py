@@ -20,8 +20,8 @@ from lyceum.database import Connection
 from lyceum.partitions.planner import PARTITION_SCHEMA
 
 # A segment is what is held in memory at a time; a week of most organizations is a single one.
-_SEGMENT_BYTES = 24 << 20
-_SEGMENT_ROWS = 200_000
+_SEGMENT_BYTES = 12 << 20
+_SEGMENT_ROWS = 100_000
 
 Key: TypeAlias = tuple[str | None, ...]
 """The values of `Shape.order_by` in one row, as text."""
@@ -146,8 +146,10 @@ def copied_segments(connection: Connection, rows: TableRows, shape: Shape) -> It
         lines.append(line)
         length += count
         if length >= _SEGMENT_BYTES or len(lines) >= _SEGMENT_ROWS:
-            yield b"".join(lines)
+            text = b"".join(lines)
+            # While the segment is worked on nothing else needs its lines.
             lines, length = [], 0
+            yield text
     while end := server.get_result():
         if end.status != ExecStatus.COMMAND_OK:
             raise error_from_result(end)
@@ -186,11 +188,14 @@ def key_at(connection: Connection, scope: ArchiveScope, rows: TableRows, order_b
 def _summarize(
     connection: Connection, rows: TableRows, shape: Shape, after: Key | None, upto: Key | None
 ) -> SegmentSummary:
-    bounds: list[sql.Composable] = []
+    conditions: list[sql.Composable] = []
     if after is not None:
-        bounds.append(sql.SQL(" and {}").format(_beyond(shape, after)))
+        conditions.append(_beyond(shape, after))
     if upto is not None:
-        bounds.append(sql.SQL(" and {}").format(_up_to(shape, upto)))
+        conditions.append(_up_to(shape, upto))
+    if after is not None and upto is not None:
+        conditions += _leading(shape, after, upto)
+    bounds = [sql.SQL(" and {}").format(condition) for condition in conditions]
     query = sql.SQL("select {} from (select {} from {} where {}{} order by {}) as rows").format(
         _summary(shape.columns),
         _names(shape),
@@ -253,6 +258,21 @@ def _up_to(shape: Shape, key: Key) -> sql.Composable:
     return sql.SQL("(({}) <= ({}) and (({}) < ({}) or not {}))").format(
         prefix, values, prefix, values, _tail_beyond(shape.order_by[len(firm) :], key[len(firm) :])
     )
+
+
+def _leading(shape: Shape, after: Key, upto: Key) -> Iterator[sql.Composable]:
+    """Yield what the bounds imply for single columns.
+
+    Of a comparison of rows the planner estimates the first column alone, and would read a whole organization for each segment.
+    """
+    for name, low, high in zip(shape.order_by, after, upto, strict=True):
+        if name in shape.nullable:
+            return
+        column = sql.Identifier(name)
+        if low != high:
+            yield sql.SQL("{} >= {} and {} <= {}").format(column, sql.Literal(low), column, sql.Literal(high))
+            return
+        yield sql.SQL("{} = {}").format(column, sql.Literal(low))
 
 
 def _tail_beyond(names: Sequence[str], values: Key) -> sql.Composable:

@@ -6,7 +6,8 @@
 open is on hold, and so is what somebody has restored for longer.
 
 **Outputs.** Each expired year is archived, its archive read back and compared with the rows, and only then detached, compared once
-more, and dropped. One whose archive is not whole stays, and an alert says so at once.
+more, and dropped. One whose archive is not whole stays, and an alert says so at once. Archives whose own retention in
+`ops.archive_policies` is over go, unless a late event may still ask for their week.
 
 **Re-running** is safe at any time. What could not be dropped because somebody was at work on it is tried again, then told.
 `lyceum archive restore`, or the DAG `restore_archive`, brings a year back.
@@ -16,7 +17,7 @@ from datetime import timedelta
 
 from airflow.sdk import CronTriggerTimetable, dag, task
 
-from lyceum.orchestration import lifecycle
+from lyceum.orchestration import archiving, lifecycle
 from lyceum.orchestration.deadlines import due_within
 from lyceum.orchestration.task_policy import resolve_alerts_of_dag, task_defaults
 from lyceum.pools import PUBLISHING
@@ -34,7 +35,7 @@ from lyceum.pools import PUBLISHING
     doc_md=__doc__,
 )
 def archive_yearly() -> None:
-    task(lifecycle.archive_and_drop_years)()
+    task(lifecycle.archive_and_drop_years)() >> task(archiving.remove_old_archives)()
 
 
 archive_yearly()

@@ -18,6 +18,66 @@ from lyceum.settings import Settings
 
 _LOG = logging.getLogger("lyceum.archiving")
 
+_ARCHIVES = """
+    with
+
+    found as (
+
+        select
+            archives.table_name,
+            split_part(archives.table_name, '.', 2) || '_p' || to_char(archives.week_start, 'IYYY"w"IW') as partition_name,
+            archives.organization_id,
+            archives.week_start as period_lower,
+            archives.week_start + 7 as period_upper,
+            archives.uri,
+            archives.row_count,
+            archives.byte_length,
+            archives.sha256,
+            archives.manifest,
+            archives.archived_at,
+            archives.verified_at,
+            null::timestamptz as restored_until
+        from ops.archives as archives
+
+        union all
+
+        select
+            partition_archives.table_name,
+            partition_archives.partition_name,
+            partition_archives.organization_id,
+            partition_archives.period_lower,
+            partition_archives.period_upper,
+            partition_archives.uri,
+            partition_archives.row_count,
+            partition_archives.byte_length,
+            partition_archives.sha256,
+            partition_archives.manifest,
+            partition_archives.archived_at,
+            partition_archives.verified_at,
+            partition_archives.restored_until
+        from ops.partition_archives as partition_archives
+
+    )
+
+    select
+        found.table_name,
+        found.partition_name,
+        found.organization_id,
+        organizations.slug,
+        found.period_lower,
+        found.period_upper,
+        found.uri,
+        found.row_count,
+        found.byte_length,
+        found.sha256,
+        found.manifest::text,
+        found.archived_at,
+        found.verified_at,
+        found.restored_until
+    from found
+    left join core.organizations as organizations on found.organization_id = organizations.organization_id
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class ArchiveEntry:
@@ -53,10 +113,10 @@ class VerificationReport:
     damaged: tuple[VerifiedArchive, ...]
 
     def __str__(self) -> str:
-        lines = [
-            f"Verified {self.archives:,} archives, {self.byte_length / 1e6:,.1f} MB: {len(self.damaged)} are not whole."
-        ]
-        lines += [str(found.problem) for found in self.damaged]
+        damaged = len(self.damaged)
+        found = "all are whole" if not damaged else f"{damaged:,} {'is' if damaged == 1 else 'are'} not whole"
+        lines = [f"Verified {self.archives:,} archives, {self.byte_length / 1e6:,.1f} MB: {found}."]
+        lines += [str(one.problem) for one in self.damaged]
         return "\n".join(lines)
 
 
@@ -126,75 +186,51 @@ def _problem(files: ArchiveFiles, archive: StoredArchive) -> str | None:
     return None
 
 
+def read_expired(connection: Connection, as_of: datetime) -> list[tuple[ArchiveEntry, StoredArchive]]:
+    """Return the archives whose policy is over at `as_of` and that nothing can ask for any more (see `retention.py`)."""
+    rows = connection.execute(
+        f"""
+        {_ARCHIVES}
+        inner join ops.archive_policies as policies on found.table_name = policies.table_name
+        where
+            -- A local day is over everywhere a day after it is over in UTC.
+            (found.period_upper + 1)::timestamp at time zone 'UTC' + policies.retention <= %(as_of)s
+            and coalesce(found.restored_until <= %(as_of)s, true)
+            and to_regclass(format('partitions.%%I', found.partition_name)) is null
+            and case
+                when found.organization_id is null then true
+                else exists (
+                    select
+                    from ops.week_states as weeks
+                    inner join ops.partition_policies as results on results.parent_table = 'stage_three.aggregated_analytics'
+                    where
+                        weeks.organization_id = found.organization_id
+                        and weeks.week_start = found.period_lower
+                        and weeks.state = 'sealed'
+                        and (date_trunc('year', (found.period_upper - 1)::timestamp) + interval '1 year 1 day') at time zone 'UTC'
+                        + results.retention <= %(as_of)s
+                )
+            end
+        order by found.table_name, found.period_lower, organizations.slug, found.organization_id
+        """.encode(),  # noqa: S608
+        {"as_of": as_of},
+    ).fetchall()
+    return [_pair(*row) for row in rows]
+
+
 def _read(
     connection: Connection, *, table: str | None = None, organization: str | None = None, name: str | None = None
 ) -> list[tuple[ArchiveEntry, StoredArchive]]:
     organization_id = find_organization(connection, organization).organization_id if organization is not None else None
     rows = connection.execute(
-        """
-        with
-
-        found as (
-
-            select
-                archives.table_name,
-                split_part(archives.table_name, '.', 2) || '_p' || to_char(archives.week_start, 'IYYY"w"IW') as partition_name,
-                archives.organization_id,
-                archives.week_start as period_lower,
-                archives.week_start + 7 as period_upper,
-                archives.uri,
-                archives.row_count,
-                archives.byte_length,
-                archives.sha256,
-                archives.manifest,
-                archives.archived_at,
-                archives.verified_at,
-                null::timestamptz as restored_until
-            from ops.archives as archives
-
-            union all
-
-            select
-                partition_archives.table_name,
-                partition_archives.partition_name,
-                partition_archives.organization_id,
-                partition_archives.period_lower,
-                partition_archives.period_upper,
-                partition_archives.uri,
-                partition_archives.row_count,
-                partition_archives.byte_length,
-                partition_archives.sha256,
-                partition_archives.manifest,
-                partition_archives.archived_at,
-                partition_archives.verified_at,
-                partition_archives.restored_until
-            from ops.partition_archives as partition_archives
-
-        )
-
-        select
-            found.table_name,
-            found.partition_name,
-            found.organization_id,
-            organizations.slug,
-            found.period_lower,
-            found.period_upper,
-            found.uri,
-            found.row_count,
-            found.byte_length,
-            found.sha256,
-            found.manifest::text,
-            found.archived_at,
-            found.verified_at,
-            found.restored_until
-        from found
-        left join core.organizations as organizations on found.organization_id = organizations.organization_id
+        f"""
+        {_ARCHIVES}
         where
             (%(table)s::text is null or %(table)s in (found.table_name, split_part(found.table_name, '.', 2)))
             and (%(organization_id)s::bigint is null or found.organization_id = %(organization_id)s)
             and (%(name)s::text is null or found.partition_name = %(name)s)
         order by found.table_name, found.period_lower, organizations.slug, found.organization_id
-        """,
+        """.encode(),
         {"table": table, "organization_id": organization_id, "name": name},
     ).fetchall()
     return [_pair(*row) for row in rows]

@@ -132,6 +132,36 @@ def restore(invocation: Invocation, name: str, keep_days: int, as_of: datetime |
     invocation.result(restored, lambda console: _show_restored(console, restored))
 
 
+@archive.command(epilog="\b\nExample:\n    lyceum archive expire --dry-run")
+@as_of_option()
+@click.option("--dry-run", "is_dry_run", is_flag=True, help="Only say which.")
+@json_option
+@pass_invocation
+def expire(invocation: Invocation, as_of: datetime | None, is_dry_run: bool) -> None:
+    """Remove the archives whose retention in ops.archive_policies is over and that nothing can ask for any more.
+
+    Without a retention an archive stays for good. That of a sealed week stays as long as a late event may ask for the week.
+    """
+    from lyceum.archiving.retention import expired_archives, remove_expired_archives
+    from lyceum.database import connect
+
+    instant = as_of or invocation.clock()
+    with connect(invocation.target, autocommit=True) as connection:
+        entries = (
+            expired_archives(connection, instant)
+            if is_dry_run
+            else remove_expired_archives(connection, invocation.settings, instant)
+        )
+    verb = "would be removed" if is_dry_run else "removed"
+
+    def show(console: Console) -> None:
+        for entry in entries:
+            console.print(f"{entry.name}, {entry.organization or 'all organizations'}: {verb}", markup=False)
+        console.print(f"{len(entries):,} archives {verb}.")
+
+    invocation.result(entries, show)
+
+
 def _show_entries(console: Console, entries: list[ArchiveEntry]) -> None:
     from rich.table import Table
 

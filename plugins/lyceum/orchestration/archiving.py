@@ -1,4 +1,4 @@
-"""The task of `restore_archive`."""
+"""The task of `restore_archive`, and what `archive_yearly` does with archives."""
 
 from __future__ import annotations
 
@@ -29,3 +29,15 @@ def restore_archived_partition(name: str, keep_days: str) -> dict[str, int | str
         )
     _log.info("%s has %d rows and stays until %s", restored.name, restored.rows, restored.restored_until.isoformat())
     return {"rows": restored.rows, "restored_until": restored.restored_until.isoformat()}
+
+
+@library_task
+def remove_old_archives() -> dict[str, int]:
+    """Remove the archives whose retention is over and that nothing can ask for any more; return the counts."""
+    from lyceum.archiving.retention import remove_expired_archives
+    from lyceum.database import connect, target
+
+    where = settings()
+    with connect(target(where), autocommit=True) as connection:
+        removed = remove_expired_archives(connection, where, as_of())
+    return {"archives": len(removed), "bytes": sum(entry.byte_length for entry in removed)}

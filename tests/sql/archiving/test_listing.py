@@ -101,7 +101,7 @@ def test_what_is_not_whole_is_looked_at_again_by_the_next_sample(stocked: Archiv
     for number in (1, 2):
         report = verify_archives(stocked.pipeline, stocked.settings, AS_OF + timedelta(days=number), sample=1)
         assert [found.entry.name for found in report.damaged] == [YEAR]
-        assert "1 are not whole" in str(report)
+        assert "1 is not whole" in str(report)
 
 
 @pytest.mark.parametrize("arguments", [[], ["--all", "--sample", "3"], [YEAR, "--all"], ["--sample", "0"]])

@@ -65,6 +65,9 @@ insert into ops.retention_policies (subject, retention, cleanup) values
 ('ops.build_users', '13 months', 'weekly'),
 ('ops.alerts', '13 months', 'weekly');
 
+comment on table reporting.quality_pages is 'One row per kept data-quality page: one a build that had work, as long as ops.retention_policies says.';
+comment on column reporting.quality_pages.as_of is 'Clock of the build that the page tells of; its age is counted from it.';
+
 create table ops.partition_drops (
     parent_table text not null,
     partition_name text not null,

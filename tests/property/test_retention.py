@@ -134,7 +134,7 @@ def test_published_numbers_do_not_depend_on_clean_ups(
     home = tmp_path / "home"
     run_state_machine_as_test(
         lambda: RetentionMachine(lambda: shared_server.database(home, template)),
-        settings=settings(QUICK, max_examples=4, stateful_step_count=16),
+        settings=settings(QUICK, max_examples=3, stateful_step_count=14),
     )
 
 

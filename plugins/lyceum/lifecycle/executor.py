@@ -136,9 +136,10 @@ class Executor:
                 self.done.append(Done(step))
             elif step.is_empty_month:
                 self._drop(step)
-            elif step.proof == "archive" and not self._is_archived(step):
-                self._hold(step, "archive", "there is no archive that holds exactly its rows", needs_attention=True)
             else:
+                if step.proof == "archive" and not self._is_archived(step):
+                    # Rows have come since it was archived.
+                    archive_partition(self._connection, self._settings, step.parent_table, step.name, self._as_of)
                 self._drop_claimed(step)
         except ArchiveError as error:
             self._hold(step, "archive", _without_full_stop(error), needs_attention=True)

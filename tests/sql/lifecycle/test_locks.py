@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import psycopg
 import pytest
@@ -13,13 +13,15 @@ import pytest
 from aging import Cleanup, as_if_built, leaves
 from lyceum.database import Connection
 from lyceum.lifecycle import CleanupReport
-from lyceum.partitions import Patience, claim_partition, keep_partitions
+from lyceum.lifecycle.planner import DropPartition
+from lyceum.partitions import Patience, claim_partition, ensure_for_dates, keep_partitions
 from tenants import AS_OF, Tenant, deliver, event, void
 from warehouse import Warehouse
 
 DAY = timedelta(days=1)
 EXPIRED = datetime(2024, 5, 17, tzinfo=UTC)
 RAW = "stage_one.raw_data_collection"
+YEARS = "stage_three.aggregated_analytics"
 LEAF = "raw_data_collection_p20240515"
 # Long enough that only the test ends the wait.
 PATIENT = Patience(attempts=1, lock_timeout_seconds=600)
@@ -215,3 +217,61 @@ def test_a_claim_and_those_who_keep_exclude_each_other_and_other_days_are_free(w
         keep_partitions(keeping, "stage_one.quarantine", [AS_OF.date()])
         with pytest.raises(psycopg.errors.LockNotAvailable):
             keep_partitions(keeping, RAW, [AS_OF.date()])
+
+
+def test_who_begins_to_need_a_partition_after_the_plan_was_made_keeps_it(
+    old_day: Tenant, connection: Connection, warehouse: Warehouse
+) -> None:
+    from lyceum.lifecycle import plan_cleanup, read_partition_policies
+    from lyceum.lifecycle.executor import Executor
+
+    policies = read_partition_policies(connection)
+    plan = plan_cleanup(connection, policies, "daily", EXPIRED)
+    assert [step.name for step in plan.steps if isinstance(step, DropPartition)] == [LEAF]
+    connection.execute(
+        "insert into ops.pending_hours (organization_id, collected_hour) values (%s, '2024-05-15T12:00Z')",
+        [old_day.organization.organization_id],
+    )
+
+    with warehouse.connect(autocommit=True) as guard:
+        executor = Executor(connection, guard, warehouse.target, warehouse.settings, policies, EXPIRED)
+        executor.carry_out(plan)
+
+    assert [(hold.name, hold.held_by) for hold in executor.holds] == [(LEAF, "build")]
+    assert LEAF in leaves(connection, "raw")
+    assert len(old_day.accepted()) == 3
+
+
+def test_a_row_that_comes_after_the_archive_was_proven_brings_the_partition_back(
+    tenant: Tenant, connection: Connection, cleanup: Cleanup
+) -> None:
+    """The writer is as sly as can be: it writes to the leaf itself, at the end of the detachment."""
+    ensure_for_dates(connection, YEARS, [date(2019, 1, 1)])
+    connection.execute(
+        """
+        insert into stage_three.aggregated_analytics (
+            organization_id, subject_id, period_start, subject_type, period_type, scope, learners_active
+        ) values (1, 1, '2019-06-01', 'organization', 'day', 'all_courses', 5);
+        create function public.write_late() returns event_trigger language plpgsql security definer as $$
+        begin
+            if not exists (
+                select from pg_inherits
+                where inhrelid = to_regclass('partitions.aggregated_analytics_p2019')
+            ) then
+                update partitions.aggregated_analytics_p2019 set learners_active = 6;
+            end if;
+        end $$;
+        create event trigger write_late on ddl_command_end when tag in ('ALTER TABLE') execute function public.write_late();
+        """
+    )
+    as_of = datetime(2027, 1, 2, 1, 35, tzinfo=UTC)
+
+    report = cleanup("yearly", as_of)
+
+    connection.execute("drop event trigger write_late")
+    assert [(hold.name, hold.held_by, hold.needs_attention) for hold in report.holds] == [
+        ("aggregated_analytics_p2019", "archive", True)
+    ]
+    assert tenant.query("select learners_active from stage_three.aggregated_analytics") == [(6,)]
+    # The next one archives what is there now.
+    assert cleanup("yearly", as_of).partitions_dropped == 1

@@ -7,8 +7,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from aging import Cleanup, as_if_built, leaves
+from lyceum.collect.reports import silent
+from lyceum.collect.runs import Collector, open_run
 from lyceum.database import Connection
 from lyceum.errors import ConfigurationError
+from lyceum.partitions import drop_partition
 from tenants import AS_OF, Tenant, deliver, event, void
 
 DAY = timedelta(days=1)
@@ -134,6 +137,32 @@ def test_a_clock_in_an_hour_whose_raw_rows_are_gone_is_refused_before_anything_i
     assert tenant.collect(deliver(event(3)), as_of=AS_OF + timedelta(hours=1, minutes=1)).events_accepted == 1
 
 
+def test_a_run_that_began_before_its_hour_was_dropped_adds_nothing_to_it(
+    tenant: Tenant, connection: Connection, cleanup: Cleanup
+) -> None:
+    tenant.collect(deliver(event(1)))
+    as_if_built(connection)
+    with open_run(
+        tenant.warehouse.target,
+        tenant.warehouse.settings,
+        organization=tenant.organization.slug,
+        source="xapi",
+        source_format="xapi",
+        as_of=AS_OF + timedelta(minutes=5),
+        is_history=False,
+        run_id="slow",
+    ) as run:
+        assert cleanup("daily", MIDNIGHT + DAY).partitions_dropped == 1
+        with (
+            pytest.raises(ConfigurationError, match="raw data of that day is gone"),
+            Collector(run, silent) as collector,
+        ):
+            collector.collect([deliver(event(2))])
+
+    assert tenant.accepted() == set()
+    assert connection.execute("select count(*) from ops.pending_hours").fetchone() == (0,)
+
+
 def test_a_drop_is_written_down(tenant: Tenant, connection: Connection, cleanup: Cleanup) -> None:
     tenant.collect(deliver(event(1)))
     as_if_built(connection)
@@ -164,3 +193,13 @@ def test_a_force_needs_a_reason_is_audited_and_lets_the_next_build_go_on(
     assert row[:2] == ("cleanup daily", "allowed")
     assert row[2]["reason"] == "The source asked us to forget the day."
     assert row[2]["partitions"] == [DAY_OF_AS_OF]
+
+
+def test_a_month_that_gained_a_day_meanwhile_keeps_it(tenant: Tenant, connection: Connection) -> None:
+    tenant.collect(deliver(event(1)))
+
+    assert not drop_partition(
+        connection, "stage_one.raw_data_collection", f"{RAW}2024m05", only_without_partitions=True
+    )
+
+    assert len(tenant.accepted()) == 1

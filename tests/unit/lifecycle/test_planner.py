@@ -212,6 +212,16 @@ def test_a_month_goes_when_it_has_expired_and_every_day_of_it_goes(
         )
 
 
+def test_a_month_of_which_one_day_is_needed_stays_with_that_day() -> None:
+    november = [found(RAW, date(2026, 11, day)) for day in (3, 4, 5)]
+    catalogue = (found(RAW, date(2026, 11, 1), is_month=True), *november)
+    needs = (Need("build", RAW, date(2026, 11, 4), date(2026, 11, 5), "it waits"),)
+    as_of = datetime(2027, 1, 1, tzinfo=UTC)
+
+    assert drops(plan(catalogue, needs, as_of, "daily")) == {november[0].name, november[2].name}
+    assert drops(plan(catalogue, (), as_of, "daily")) == {one.name for one in catalogue}
+
+
 @given(catalogues(), all_needs(), instants)
 def test_a_hold_is_exactly_what_has_expired_and_is_needed(
     catalogue: tuple[FoundPartition, ...], needs: tuple[Need, ...], as_of: datetime

@@ -91,6 +91,9 @@ bench-collect: $(INSTALLED) ## measure collecting
 bench-archive: $(INSTALLED) ## measure archiving and restoring a partition (ARGS='--rows 1000000')
 	@$(VENV)/bin/python bench/archive.py $(ARGS)
 
+bench-prune: $(INSTALLED) ## measure dropping an expired raw day beside deleting its rows
+	@$(VENV)/bin/python bench/prune.py $(ARGS)
+
 lock: $(INSTALLED) ## make requirements.txt from requirements.in
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	    --no-emit-index-url --no-emit-find-links requirements.in --output-file requirements.txt

@@ -107,7 +107,7 @@ class LocalFiles:
         path = self._staged(name)
         try:
             self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-            path.parent.mkdir(parents=True, exist_ok=True)
+            self._make_folder(path.parent)
             with path.open("wb") as sink:
                 yield sink
                 sink.flush()
@@ -126,11 +126,7 @@ class LocalFiles:
         target = self.root / name
         try:
             self._staged(staged).replace(target)
-            folder = os.open(target.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            _sync_folder(target.parent)
         except OSError as error:
             raise RetryableError(_not_written(str(target), error)) from error
 
@@ -158,8 +154,25 @@ class LocalFiles:
         """See `ArchiveFiles`."""
         return str(self.root / name)
 
+    def _make_folder(self, folder: Path) -> None:
+        """Make a folder below the root, and let each that is new survive a loss of power, too."""
+        if folder.is_dir():
+            return
+        if folder != self.root:
+            self._make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        _sync_folder(folder.parent)
+
     def _staged(self, name: str) -> Path:
         return self.root / f"{name}{STAGED}"
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _not_written(where: str, error: OSError) -> str:

@@ -374,6 +374,8 @@ def _snapshot(connection: Connection) -> Iterator[None]:
     with connection.transaction():
         connection.execute("set transaction isolation level repeatable read")
         pin_text_forms(connection)
+        # Hundreds of expressions over a segment: compiling them would take longer than reading it.
+        connection.execute("set local jit = off")
         yield
 
 

@@ -34,6 +34,8 @@ class UnreliableFileSystem(MemoryFileSystem):
         """Copy, unless the fault is in copying."""
         if self.fault == "loses what it copies":
             return
+        if self.fault == "cannot copy":
+            raise NotImplementedError
         super().cp_file(path1, path2, **named)
         if self.fault == "cuts what it copies" and path2.endswith(".parquet"):
             self._change(path2, lambda content: content[:-1])
@@ -120,6 +122,17 @@ def test_a_good_archive_survives_a_later_upload_that_the_store_cuts(
     unreliable.archive()
     unreliable.connection.execute("delete from ops.partition_archives")
     monkeypatch.setattr(UnreliableFileSystem, "fault", "cuts what it copies")
+
+    unreliable.archive()
+
+    assert unreliable.is_archived()
+
+
+def test_a_file_server_that_cannot_copy_keeps_archives_too(
+    unreliable: Archiving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unreliable.fill_year()
+    monkeypatch.setattr(UnreliableFileSystem, "fault", "cannot copy")
 
     unreliable.archive()
 

@@ -6,9 +6,10 @@ An alert names tasks, runs and sources. It never carries a payload or anything o
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal, TypeAlias
+from typing import Literal, LiteralString, TypeAlias
 
 import httpx
 import psycopg
@@ -18,9 +19,10 @@ from lyceum.errors import LyceumError
 
 _log = logging.getLogger(__name__)
 
-Kind: TypeAlias = Literal["task_failed", "run_late", "audit_gap", "audit_heads"]
+Kind: TypeAlias = Literal["task_failed", "run_late", "audit_gap", "audit_heads", "partition_held"]
 """`task_failed`: a task failed for good. `run_late`: a run was not over when it should have been. `audit_gap`: parts of the
-server's log were gone before they were collected. `audit_heads`: heads of the audit trail are gone."""
+server's log were gone before they were collected. `audit_heads`: heads of the audit trail are gone. `partition_held`: expired
+partitions of a table are on hold for too long."""
 
 _POST_SECONDS = 5.0
 
@@ -69,18 +71,44 @@ def raise_alert(target: ConnectionTarget, address: str | None, kind: Kind, subje
 
 def resolve_alerts(target: ConnectionTarget, address: str | None, dag_id: str) -> list[Alert]:
     """Resolve the open alerts of a DAG and its tasks, log and post each; return them. Never fails its caller."""
+    return _resolve(
+        target,
+        address,
+        f"dag={dag_id}",
+        """
+        update ops.alerts set resolved_at = greatest(clock_timestamp(), raised_at)
+        where resolved_at is null and (subject = %(dag)s or starts_with(subject, %(dag)s || '.'))
+        returning kind, subject, message, raised_at, resolved_at
+        """,
+        {"dag": dag_id},
+    )
+
+
+def resolve_other_alerts(
+    target: ConnectionTarget, address: str | None, kind: Kind, subjects: Collection[str]
+) -> list[Alert]:
+    """Resolve the open alerts of a kind but those about `subjects`, log and post each; return them. Never fails its caller."""
+    return _resolve(
+        target,
+        address,
+        f"kind={kind}",
+        """
+        update ops.alerts set resolved_at = greatest(clock_timestamp(), raised_at)
+        where resolved_at is null and kind = %(kind)s and subject <> all(%(subjects)s)
+        returning kind, subject, message, raised_at, resolved_at
+        """,
+        {"kind": kind, "subjects": sorted(subjects)},
+    )
+
+
+def _resolve(
+    target: ConnectionTarget, address: str | None, what: str, statement: LiteralString, parameters: Mapping[str, object]
+) -> list[Alert]:
     try:
         with connect(target) as connection:
-            rows = connection.execute(
-                """
-                update ops.alerts set resolved_at = greatest(clock_timestamp(), raised_at)
-                where resolved_at is null and (subject = %(dag)s or starts_with(subject, %(dag)s || '.'))
-                returning kind, subject, message, raised_at, resolved_at
-                """,
-                {"dag": dag_id},
-            ).fetchall()
+            rows = connection.execute(statement, parameters).fetchall()
     except (LyceumError, psycopg.Error) as error:
-        _log.error("alerts not resolved dag=%s error=%s", dag_id, type(error).__name__)
+        _log.error("alerts not resolved %s error=%s", what, type(error).__name__)
         return []
     resolved = [Alert(*row) for row in rows]
     for alert in resolved:

@@ -57,10 +57,16 @@ POINTS: tuple[str, ...] = (
     "replay.committed",
     # A partition between its detachment and its end.
     "partitions.detached",
+    # One archive, of a sealed week or of a partition.
+    "archive.staged",
+    "archive.verified",
+    "archive.published",
+    # The archive of a partition between its record and what is cleared away; a partition that comes back from its archive.
+    "partition_archive.recorded",
+    "partition_restore.protected",
+    "partition_restore.partition_made",
+    "partition_restore.rows_loaded",
     # One week of one organization that is sealed, then one partition of which every organization has sealed the week.
-    "seal.archive_staged",
-    "seal.archive_verified",
-    "seal.archive_published",
     "seal.week_marked",
     "seal.week_committed",
     "seal.archives_proven",
@@ -76,6 +82,12 @@ POINTS: tuple[str, ...] = (
     "refresh.rows_replaced",
     "refresh.view_refreshed",
     "refresh.committed",
+    # One clean-up: a partition that goes (`partitions.detached` lies in between), one that is archived, rows of small tables.
+    "cleanup.drop_recorded",
+    "cleanup.partition_dropped",
+    "cleanup.archived",
+    "cleanup.rows_removed",
+    "cleanup.holds_kept",
 )
 
 

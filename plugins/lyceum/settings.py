@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from lyceum.errors import ConfigurationError
 from lyceum.key_settings import KeySettings
@@ -19,6 +19,7 @@ from lyceum.token_settings import IssuerSettings
 _DATABASE_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _SERVER_OPTION = re.compile(r"([a-z_][a-z0-9_.]*)=(.*)", re.DOTALL)
 _PRIVATE = 0o700
+_FILE_URL = "file://"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class Settings:
     of one's own; None means the embedded server in `home`. `pipeline_database_url` is the same database for the login that
     collects, builds and audits; None means `database_url`, or that login of the embedded server. `server_options` override
     the embedded server's configuration, `server_user` names the account it runs as when Lyceum itself runs as root. Alerts
-    are posted to `alert_url`, if there is one.
+    are posted to `alert_url`, if there is one. `archives_url` is where archives lie; None means a folder in `home`.
     """
 
     home: Path
@@ -42,6 +43,7 @@ class Settings:
     alert_url: str | None = field(default=None, repr=False)
     pipeline_database_url: str | None = field(default=None, repr=False)
     server_log_folder: Path | None = None
+    archives_url: str | None = field(default=None, repr=False)
     key_settings: KeySettings = field(default_factory=KeySettings)
     token_issuer: IssuerSettings | None = None
 
@@ -56,6 +58,7 @@ class Settings:
         LYCEUM_SERVER_USER: the embedded server's account under root. LYCEUM_SERVER_OPTIONS: `name=value` pairs
         separated by spaces, quoted as in a shell, for the embedded server. LYCEUM_ALERT_URL: where alerts are posted as JSON.
         LYCEUM_SERVER_LOG_FOLDER: where a server of one's own writes its log in JSON lines, if it can be read from here.
+        LYCEUM_ARCHIVES_URL: where archives lie, a folder or any URL that fsspec knows; its secrets belong elsewhere.
         Those of `KeySettings.from_environment` and `IssuerSettings.from_environment`, too.
 
         Raises `ConfigurationError` when a value cannot be used.
@@ -78,6 +81,7 @@ class Settings:
                 environ.get("LYCEUM_PIPELINE_DATABASE_URL"), "LYCEUM_PIPELINE_DATABASE_URL"
             ),
             server_log_folder=_folder(environ.get("LYCEUM_SERVER_LOG_FOLDER"), cwd),
+            archives_url=_archives_url(environ.get("LYCEUM_ARCHIVES_URL"), cwd),
             key_settings=KeySettings.from_environment(environ),
             token_issuer=IssuerSettings.from_environment(environ, cwd),
         )
@@ -94,6 +98,7 @@ class Settings:
             "LYCEUM_ALERT_URL": self.alert_url or "",
             "LYCEUM_PIPELINE_DATABASE_URL": self.pipeline_database_url or "",
             "LYCEUM_SERVER_LOG_FOLDER": str(self.server_log_folder or ""),
+            "LYCEUM_ARCHIVES_URL": self.archives_url or "",
             **self.key_settings.environment(),
             **(self.token_issuer.environment() if self.token_issuer is not None else {}),
         }
@@ -114,7 +119,9 @@ class Settings:
 
     @property
     def archives(self) -> Path:
-        """Parquet archives and their manifests."""
+        """Parquet archives and their manifests, unless `archives_url` names a store that is no folder."""
+        if self.archives_url is not None and self.archives_url.startswith(_FILE_URL):
+            return Path(unquote(self.archives_url.removeprefix(_FILE_URL)))
         return self.home / "archives"
 
     @property
@@ -255,7 +262,7 @@ class Settings:
             self.airflow_home,
             self.dbt,
         ):
-            directory.mkdir(mode=_PRIVATE, exist_ok=True)
+            directory.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
 
 
 def _database_url(value: str | None, variable: str = "LYCEUM_DATABASE_URL") -> str | None:
@@ -271,6 +278,16 @@ def _database_url(value: str | None, variable: str = "LYCEUM_DATABASE_URL") -> s
 
 def _folder(value: str | None, cwd: Path) -> Path | None:
     return (cwd / Path(value).expanduser()).absolute() if value else None
+
+
+def _archives_url(value: str | None, cwd: Path) -> str | None:
+    """Return the URL; a folder becomes a `file://` one of an absolute path."""
+    if not value:
+        return None
+    if "://" in value and not value.startswith(_FILE_URL):
+        return value
+    path = Path(unquote(value.removeprefix(_FILE_URL)) if value.startswith(_FILE_URL) else value)
+    return f"{_FILE_URL}{quote(str((cwd / path.expanduser()).absolute()))}"
 
 
 def _alert_url(value: str | None) -> str | None:

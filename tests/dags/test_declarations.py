@@ -25,9 +25,20 @@ ORCHESTRATION = sorted((ROOT / "plugins" / "lyceum" / "orchestration").glob("*.p
 LIBRARY = sorted((ROOT / "plugins" / "lyceum").rglob("*.py"))
 NAMES = [file.stem for file in FILES]
 
-PUBLISHES = {"build_analytics", "refresh_learner_summary", "refresh_organization_metrics"}
+PUBLISHES = {
+    "archive_yearly",
+    "build_analytics",
+    "cleanup_daily",
+    "cleanup_weekly",
+    "refresh_learner_summary",
+    "refresh_organization_metrics",
+}
 
 DEADLINES = {
+    "archive_yearly": 24 * 60,
+    "cleanup_daily": 6 * 60,
+    "cleanup_weekly": 12 * 60,
+    "maintain_monthly": 24 * 60,
     "build_analytics": 60,
     "collect_audit_logs": 20,
     "collect_raw_data": 60,
@@ -46,6 +57,10 @@ IN_WORDS = {
     "10 */4 * * *": "every 4 hours",
     "10 */6 * * *": "every 6 hours",
     "40 3 * * *": "every night",
+    "25 0 * * *": "every day",
+    "50 0 * * 2": "every week",
+    "20 1 1 * *": "every month",
+    "35 1 2 1 *": "every year",
 }
 
 

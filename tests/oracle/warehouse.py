@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from oracle import figures
@@ -19,6 +19,8 @@ from oracle.rosters import Courses, Delivery, Options, People, Rosters, SpokenDa
 from oracle.statements import Record, RefusedError, content, read_statement
 
 CLOCK_TOLERANCE = timedelta(minutes=5)
+RAW_DAY = timedelta(days=1)
+QUARANTINE = timedelta(days=90)
 RETENTION_YEARS = 7
 WEEK = timedelta(days=7)
 REPLAYABLE = frozenset({"conflict", "too_late", "void_too_late", "in_the_future", "older_than_retention"})
@@ -37,6 +39,7 @@ class Quarantined:
 
     delivered: Any
     reason: str
+    at: datetime
     is_resolved: bool = False
 
 
@@ -59,7 +62,9 @@ class Accepted:
 
     record: Record
     week: date
+    at: datetime
     is_voided: bool = False
+    has_raw_row: bool = True
 
 
 @dataclass(frozen=True)
@@ -86,6 +91,7 @@ class Warehouse:
         self.built_as_of: datetime | None = None
         self.first_published: date | None = None
         self._awaited_voids: set[str] = set()
+        self._unbuilt_days: set[date] = set()
         self._by_id: dict[str, list[Accepted]] = defaultdict(list)
 
     def collect(self, delivered: Iterable[Any], as_of: datetime, *, is_history: bool = False) -> Outcome:
@@ -97,7 +103,7 @@ class Warehouse:
         for reading in readings:
             reason = reading.reason or self._take(reading, as_of, is_history, outcome)
             if reason is not None:
-                self.quarantine.append(Quarantined(reading.delivered, reason))
+                self.quarantine.append(Quarantined(reading.delivered, reason, as_of))
                 outcome.quarantined[reason] += 1
         return outcome
 
@@ -129,9 +135,24 @@ class Warehouse:
         self.rosters.configure(source, options)
 
     def build(self, as_of: datetime) -> None:
-        """Publish: from now on days are closed as of the latest build."""
+        """Publish: from now on days are closed as of the latest build, and nothing waits."""
+        self._unbuilt_days.clear()
         self.built_as_of = as_of if self.built_as_of is None else max(self.built_as_of, as_of)
         self.first_published = min((self._day(record) for record in self._counted()), default=None)
+
+    def clean_up(self, as_of: datetime) -> None:
+        """Forget the raw rows of days that ended a day ago, and the refusals of months that ended 90 days ago, unless
+        something of them waits to be built. What was published stays as it is."""
+        for one in self.accepted:
+            day = one.at.astimezone(UTC).date()
+            if day not in self._unbuilt_days and as_of >= _midnight(day + RAW_DAY) + RAW_DAY:
+                one.has_raw_row = False
+        kept_months = {(day.year, day.month) for day in self._unbuilt_days}
+        self.quarantine = [
+            one
+            for one in self.quarantine
+            if (one.at.year, one.at.month) in kept_months or as_of < _next_month(one.at) + QUARANTINE
+        ]
 
     def seal(self, as_of: datetime) -> list[date]:
         """Seal every open week that is due; everything collected must have been built. Returns the weeks."""
@@ -233,7 +254,8 @@ class Warehouse:
         if record.voids is not None and not self._void(record.voids, is_history):
             return "void_too_late"
         self.week_states[week] = "open"
-        accepted = Accepted(self._known(record), week, is_voided=record.event_id in self._awaited_voids)
+        self._unbuilt_days.add(as_of.astimezone(UTC).date())
+        accepted = Accepted(self._known(record), week, as_of, is_voided=record.event_id in self._awaited_voids)
         self._awaited_voids.discard(record.event_id)
         self.accepted.append(accepted)
         self._by_id[record.event_id].append(accepted)
@@ -243,17 +265,21 @@ class Warehouse:
     def _void(self, target_id: str, is_history: bool) -> bool:
         """Apply a void to its target, or remember it for a target that has not come; False when it is too late.
 
-        History reopens the target's week, too.
+        It is too late once the target's raw row is gone, or its week is sealed. History reopens the week, too.
         """
         known = self._by_id.get(target_id, [])
         if not known:
             self._awaited_voids.add(target_id)
             return True
         target = max(known, key=lambda one: (self.week_states[one.week] == "open", one.week))
+        if not target.has_raw_row:
+            return False
         if is_history:
             self._reopen([target.week])
         if self.week_states[target.week] == "sealed":
             return False
+        if not target.is_voided:
+            self._unbuilt_days.add(target.at.astimezone(UTC).date())
         target.is_voided = True
         return True
 
@@ -261,6 +287,14 @@ class Warehouse:
         """Accepted events of that id in weeks that are open: only these are known to the ledger."""
         copies = self._by_id.get(event_id, [])
         return [one for one in copies if self.week_states[one.week] == "open"]
+
+
+def _midnight(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+def _next_month(instant: datetime) -> datetime:
+    return datetime(instant.year + instant.month // 12, instant.month % 12 + 1, 1, tzinfo=UTC)
 
 
 def _years_before(instant: datetime, years: int) -> datetime:

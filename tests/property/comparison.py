@@ -160,6 +160,23 @@ class Comparison:
             self._tell(f"build {organization.slug} at {as_of}, sealed {sealed}")
             self._compare(organization)
 
+    def clean_up(self, as_of: datetime) -> int:
+        """Drop what has expired, and compare all that is published: it stays as it was. Returns how many partitions went."""
+        dropped = self.product.clean_up(as_of)
+        self._tell(f"clean up at {as_of}: {dropped} partitions")
+        for organization in self.organizations:
+            organization.expected.clean_up(as_of)
+            expected = Counter(one.reason for one in organization.expected.quarantine if not one.is_resolved)
+            _require_equal("quarantine", self.product.quarantine(organization.slug), expected)
+        _require_equal("batches whose rows are not what they counted", self.product.lost_records(), [])
+        return dropped
+
+    def compare(self) -> None:
+        """Compare what is published, if nothing waits to be built."""
+        for organization in self.organizations:
+            if organization.expected.built_as_of is not None:
+                self._compare(organization)
+
     def build_with_interruptions(self, as_of: datetime, interrupt: Callable[[str], None]) -> None:
         """Build step by step, as Airflow does; `interrupt` is called before each step. Publishing what has changed
         meanwhile is right as long as the next build sets it right, so nothing is compared yet."""

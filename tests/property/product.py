@@ -18,6 +18,7 @@ from lyceum.analytics import build as steps
 from lyceum.collect import collect_paths, replay
 from lyceum.database import Connection
 from lyceum.identity import organization_hasher
+from lyceum.lifecycle import SCHEDULES, run_cleanup
 from lyceum.records import Reason
 from lyceum.roster import apply_roster, configure_source
 from oracle.figures import ALL_COURSES, Key, Row, Scope
@@ -123,6 +124,13 @@ class Product:
         """Seal what is due and built."""
         steps.seal(self._lent.target, self._lent.settings, as_of)
 
+    def clean_up(self, as_of: datetime) -> int:
+        """Drop what has expired on every schedule; return how many partitions went. Nothing may need a person's attention."""
+        reports = [run_cleanup(self._lent.target, self._lent.settings, schedule, as_of) for schedule in SCHEDULES]
+        problems = [hold for report in reports for hold in report.holds if hold.needs_attention]
+        assert problems == []
+        return sum(report.partitions_dropped for report in reports)
+
     def build_in_steps(self, as_of: datetime, interrupt: Callable[[str], None]) -> None:
         """Build and publish step by step, without the seal; `interrupt` is called before each step."""
         target, settings = self._lent.target, self._lent.settings
@@ -176,15 +184,32 @@ class Product:
                 """
                 select batches.batch_id
                 from ops.batches as batches
+                cross join lateral (
+                    select
+                        exists (
+                            select from ops.partition_drops as drops
+                            where drops.parent_table = 'stage_one.raw_data_collection'
+                                and drops.partition_name
+                                = 'raw_data_collection_p' || to_char(batches.collected_at at time zone 'UTC', 'YYYYMMDD')
+                        ) as raw,
+                        exists (
+                            select from ops.partition_drops as drops
+                            where drops.parent_table = 'stage_one.quarantine'
+                                and drops.partition_name
+                                = 'quarantine_p' || to_char(batches.collected_at at time zone 'UTC', 'YYYY"m"MM')
+                        ) as quarantine
+                ) as is_dropped
                 where
                     batches.events_accepted <> (
                         select count(*) from stage_one.raw_data_collection as events
                         where events.organization_id = batches.organization_id and events.batch_id = batches.batch_id
                     )
+                    and not is_dropped.raw
                     or batches.quarantined <> (
                         select count(*) from stage_one.quarantine as refused
                         where refused.organization_id = batches.organization_id and refused.batch_id = batches.batch_id
                     )
+                    and not is_dropped.quarantine
                 """
             ).fetchall()
 

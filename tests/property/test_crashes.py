@@ -24,18 +24,20 @@ BUILD = tuple(name for name in faults.POINTS if name.startswith("build."))
 RESTORE = tuple(name for name in faults.POINTS if name.startswith("restore."))
 REPLAY = (*RESTORE, *(name for name in faults.POINTS if name.startswith("replay.")))
 SEAL = (
-    "seal.archive_staged",
-    "seal.archive_verified",
-    "seal.archive_published",
+    "archive.staged",
+    "archive.verified",
+    "archive.published",
     "seal.week_marked",
     "seal.week_committed",
     "seal.archives_proven",
     "partitions.detached",
     "seal.partition_dropped",
 )
-# tests/sql/{roster,vault,audit,views} and the tests of pulling kill these.
+# tests/sql/{roster,vault,audit,views,lifecycle} and the tests of pulling kill these.
 POINTS = tuple(
-    name for name in faults.POINTS if not name.startswith(("roster.", "lrs.", "refresh.", "keys.", "audit."))
+    name
+    for name in faults.POINTS
+    if not name.startswith(("roster.", "lrs.", "refresh.", "keys.", "audit.", "partition_", "cleanup."))
 )
 
 

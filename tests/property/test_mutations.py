@@ -295,12 +295,14 @@ MUTATIONS = (
         "restoring brings nothing back",
         (
             Change(
-                "plugins/lyceum/sealing/archive.py", "            copy.write(sink.getbuffer())", "            del sink"
+                "plugins/lyceum/archiving/archive.py",
+                "            copy.write(csv_of(columns, batch))",
+                "            del batch",
             ),
             Change(
-                "plugins/lyceum/sealing/archive.py",
-                "    _require_same(archive.week, summarize_week(connection, manifest), manifest)\n\n\ndef summarize_week",
-                "\n\ndef summarize_week",
+                "plugins/lyceum/archiving/archive.py",
+                "    require_rows(connection, manifest)\n\n\ndef summarize_rows",
+                "\n\ndef summarize_rows",
             ),
         ),
         ("test_a_week_is_sealed_restored_and_sealed_again_without_a_trace",),

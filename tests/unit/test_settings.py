@@ -34,6 +34,7 @@ def test_a_child_process_reads_the_same_settings() -> None:
             "LYCEUM_SERVER_USER": "daemon",
             "LYCEUM_SERVER_OPTIONS": "shared_buffers=1GB 'search_path=\"$user\", public' log_statement=",
             "LYCEUM_ALERT_URL": "https://chat.example/hooks/secret",
+            "LYCEUM_ARCHIVES_URL": "old archives/of 2013",
             "LYCEUM_KEYS_DATABASE_URL": "postgresql://keeper:secret@keys.example/lyceum_keys",
             "LYCEUM_KEY_PROVIDER": "transit",
             "LYCEUM_ENCRYPTION_KEY_2": KEY,
@@ -52,6 +53,7 @@ def test_a_child_process_reads_the_same_settings() -> None:
         ("log_statement", ""),
     )
     assert settings.alert_url == "https://chat.example/hooks/secret"
+    assert settings.archives == Path("/old archives/of 2013")
     assert [version for version, _ in settings.key_settings.environment_keys] == [2, 10]
     assert settings.key_settings.transit is not None
     assert settings.key_settings.transit.address == "https://vault.example:8200/v1/transit"
@@ -74,6 +76,7 @@ def test_printing_settings_shows_no_password() -> None:
     secrets = {
         "LYCEUM_DATABASE_URL": "postgresql://me:secret@db/x",
         "LYCEUM_ALERT_URL": "https://chat.example/secret",
+        "LYCEUM_ARCHIVES_URL": "s3://key:secret@bucket/archives",
         "LYCEUM_KEYS_DATABASE_URL": "postgresql://me:secret@db/keys",
         "LYCEUM_ENCRYPTION_KEY_1": KEY,
         "LYCEUM_TRANSIT_URL": "https://vault.example/v1/transit",

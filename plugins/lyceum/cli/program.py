@@ -10,7 +10,9 @@ from collections.abc import Sequence
 import click
 
 from lyceum.cli.analytics import build, docs, seal, validate
+from lyceum.cli.archives import archive
 from lyceum.cli.audit import audit
+from lyceum.cli.cleanup import cleanup
 from lyceum.cli.collection import collect
 from lyceum.cli.invocation import Invocation, json_option
 from lyceum.cli.keys import keys
@@ -33,6 +35,7 @@ _FAMILIES: dict[str, tuple[click.Command, ...]] = {
     "The warehouse": (run, up, down, status, migrate, psql),
     "Data": (organization, source, collect, roster, simulate, quarantine),
     "Analytics": (build, refresh, validate, seal, report, docs),
+    "Lifecycle": (cleanup, archive),
     "Security": (keys, people, security, token, login, audit),
 }
 

@@ -102,7 +102,7 @@ def down(invocation: Invocation) -> None:
 @json_option
 @pass_invocation
 def status(invocation: Invocation) -> None:
-    """Show what runs, how it is, where the last build got to, and what alerts are open.
+    """Show what runs, how it is, where the last build got to, what alerts are open, and which expired partitions wait for whom.
 
     Exits 0 when the database answers and whatever runs of Airflow is healthy, else 1.
     """
@@ -230,6 +230,13 @@ def _show_status(console: Console, state: WarehouseState) -> None:
         )
     for alert in state.alerts:
         table.add_row("Alert", f"[red]since {alert.raised_at:%Y-%m-%d %H:%M} UTC[/]  {escape(alert.message)}")
+    for hold in state.holds:
+        colour = "red" if hold.needs_attention else "yellow"
+        table.add_row(
+            "On hold",
+            f"[{colour}]since {hold.expired_at:%Y-%m-%d %H:%M} UTC[/]  "
+            f"{hold.name}, for {escape(hold.held_by)}: {escape(hold.reason)}",
+        )
     for service in state.services:
         colour = "dim" if service.pid is None else "green" if service.health == "healthy" else "red"
         pid = f"  pid {service.pid}" if service.pid else ""

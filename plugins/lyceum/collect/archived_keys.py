@@ -40,9 +40,9 @@ def find_archived_keys(
         return {}
     import pyarrow as pa
 
-    from lyceum.sealing.files import ArchiveFiles
+    from lyceum.archiving.files import archive_files
 
-    files = ArchiveFiles(settings.archives)
+    files = archive_files(settings)
     wanted = pa.array(sorted(ids), pa.binary(16))
     found: dict[bytes, Key] = {}
     for (uri,) in rows:

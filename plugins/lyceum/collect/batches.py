@@ -18,7 +18,7 @@ import psycopg
 from numpy.typing import NDArray
 
 from lyceum import faults, partitions
-from lyceum.collect import binary_copy, refused_rows, voids
+from lyceum.collect import binary_copy, raw_days, refused_rows, voids
 from lyceum.collect.columns import pack_event_columns
 from lyceum.collect.judgement import Judge, Judgement, by_clock_and_week
 from lyceum.collect.known_ids import KnownIds
@@ -112,6 +112,8 @@ class BatchWriter:
 
         Of a replay (`input_id` is None) only what it resolves is recorded: what is refused again stays where it is.
         """
+        raw_days.keep_own_partitions(self.connection, self.as_of)
+        raw_days.require_whole_hour(self.connection, self.organization_id, self.as_of)
         weeks, has_tombstones = self._plan_weeks(batch.weeks)
         self._open_weeks(weeks.plan, batch)
         for week in weeks.plan.restoring:

@@ -25,6 +25,7 @@ from lyceum.collect.inputs import ChangedInputError, complete_input, register_in
 from lyceum.collect.known_ids import KnownIds
 from lyceum.collect.packing import PackedChunk
 from lyceum.collect.preparation import Preparation, PreparedBatch
+from lyceum.collect.raw_days import require_whole_hour
 from lyceum.collect.reading import read_chunks
 from lyceum.collect.reports import BatchOutcome, CollectReport, InputFailure, InputReport, Progress
 from lyceum.database import Connection, ConnectionTarget
@@ -145,6 +146,7 @@ def open_run(
             parameters.register(connection)
         tenant = organizations.find_organization(names, organization)
         _require_usable_clock(names, tenant, as_of)
+        require_whole_hour(names, tenant.organization_id, as_of)
         channel = organizations.ensure_source(names, tenant, source or source_format, source_format, as_of)
         calendar = organizations.load_calendar(names, tenant.organization_id)
         run = Run(

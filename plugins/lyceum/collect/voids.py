@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias
 
 from lyceum.collect.ledger import Key, Ledger
 from lyceum.collect.parameters import UuidArray
+from lyceum.collect.raw_days import keep_days
 from lyceum.database import Connection
 from lyceum.local_calendar import week_of
 
@@ -76,6 +77,13 @@ def find_targets(
         keys.update(find_archived(connection, set(elsewhere) - keys.keys()))
     raw_rows: dict[bytes, RawRow] = {}
     if keys:
+        batch_ids = sorted({key.batch_id for key in keys.values()})
+        days = connection.execute(
+            "select distinct collected_at from ops.batches where organization_id = %s and batch_id = any(%s)",
+            [ledger.organization_id, batch_ids],
+        ).fetchall()
+        # What is found now is marked later: a clean-up must not come in between.
+        keep_days(connection, (collected_at for (collected_at,) in days))
         rows = connection.execute(
             """
             select raw.event_id, raw.batch_id, raw.collected_at, raw.is_void
@@ -87,7 +95,7 @@ def find_targets(
                     and batches.collected_at = raw.collected_at
             where batches.organization_id = %s and batches.batch_id = any(%s) and raw.event_id = any(%s::uuid[])
             """,
-            [ledger.organization_id, sorted({key.batch_id for key in keys.values()}), UuidArray.of(keys)],
+            [ledger.organization_id, batch_ids, UuidArray.of(keys)],
         ).fetchall()
         raw_rows = {event_id.bytes: RawRow(*columns) for event_id, *columns in rows}
     return Targets(in_batch, keys, raw_rows)

@@ -65,6 +65,11 @@ def ensure_ahead(connection: Connection, as_of: datetime, *, patience: Patience 
     return apply(connection, _plan(connection, policies, as_of, {}), patience=patience)
 
 
+def plan_ahead(connection: Connection, as_of: datetime) -> Plan:
+    """Return what `ensure_ahead` would do now. Changes nothing."""
+    return _plan(connection, read_policies(connection), as_of, {})
+
+
 def ensure_for_dates(
     connection: Connection, parent_table: str, dates: Iterable[date], *, patience: Patience = _PATIENCE
 ) -> Plan:
@@ -106,16 +111,28 @@ def apply(connection: Connection, plan: Plan, *, patience: Patience = _PATIENCE)
     return Plan(tuple(done), plan.partitions)
 
 
-def drop_partition(connection: Connection, parent_table: str, name: str, *, patience: Patience = _PATIENCE) -> bool:
+def drop_partition(
+    connection: Connection,
+    parent_table: str,
+    name: str,
+    *,
+    only_without_partitions: bool = False,
+    last_look: Callable[[], bool] | None = None,
+    patience: Patience = _PATIENCE,
+) -> bool:
     """Detach the partition concurrently and drop it with all its rows; return False when there is none of that name.
 
     `parent_table` is the table that people know, `name` the partition's name without schema (a week, a month or a day).
     An interrupted detachment is finished first, so calling again after any interruption ends in the same state. Whether the
     rows may go is for the caller to know. `connection` must be in autocommit mode. Raises `RetryableError` when readers of
     before keep the detachment from finishing; new ones do not see the partition any more.
+
+    With `only_without_partitions` a month that has days stays, and False is returned. `last_look` is asked once nobody can
+    write to the partition any more; unless it says True the partition stays detached, and False is returned.
     """
     _require_autocommit(connection)
-    return _with_patience(partial(_drop, connection, parent_table, name, patience), parent_table, connection, patience)
+    attempt = partial(_drop, connection, parent_table, name, patience, only_without_partitions, last_look)
+    return _with_patience(attempt, parent_table, connection, patience)
 
 
 def read_policies(connection: Connection, parent_table: str | None = None) -> tuple[Policy, ...]:
@@ -307,11 +324,18 @@ def _bounds_constraint(partition: Partition) -> str:
     return f"{partition.name}_bounds_check"
 
 
-def _drop(connection: Connection, parent_table: str, name: str, patience: Patience) -> bool:
+def _drop(
+    connection: Connection,
+    parent_table: str,
+    name: str,
+    patience: Patience,
+    only_without_partitions: bool,
+    last_look: Callable[[], bool] | None,
+) -> bool:
     partition = _identifier(f"{PARTITION_SCHEMA}.{name}")
     with _session_lock(connection, parent_table, patience):
         found = read_existing(connection, [name]).get(name)
-        if found is None:
+        if found is None or (only_without_partitions and _has_partitions(connection, name)):
             return False
         if found.state != "detached":
             parent = _parent(connection, name)
@@ -327,8 +351,17 @@ def _drop(connection: Connection, parent_table: str, name: str, patience: Patien
                 sql.SQL("alter table {} detach partition {} concurrently").format(_identifier(parent), partition)
             )
         faults.reach("partitions.detached")
+        if last_look is not None and not last_look():
+            return False
         connection.execute(sql.SQL("drop table {}").format(partition))
     return True
+
+
+def _has_partitions(connection: Connection, name: str) -> bool:
+    row = connection.execute(
+        "select exists (select from pg_inherits where inhparent = to_regclass(%s))", [f"{PARTITION_SCHEMA}.{name}"]
+    ).fetchone()
+    return row == (True,)
 
 
 def _parent(connection: Connection, name: str) -> str:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Literal
 
 Granularity = Literal["day", "week", "month", "year"]
+
+_NAME = re.compile(
+    r"(?P<year>\d{4})(?:w(?P<week>\d{2})|m(?P<month>\d{2})|(?P<month_of_day>\d{2})(?P<day>\d{2}))?", re.ASCII
+)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -43,6 +48,24 @@ def period_of(granularity: Granularity, day: date) -> Period:
         return Period(first, (first + timedelta(days=31)).replace(day=1), granularity)
     first = date(day.year, 1, 1)
     return Period(first, date(day.year + 1, 1, 1), granularity)
+
+
+def period_named(name: str) -> Period | None:
+    """Return the period of this name, such as `2013w05`; None where there is none, as of `2021w53`."""
+    match = _NAME.fullmatch(name)
+    if match is None:
+        return None
+    year = int(match["year"])
+    try:
+        if match["week"]:
+            return period_of("week", date.fromisocalendar(year, int(match["week"]), 1))
+        if match["month"]:
+            return period_of("month", date(year, int(match["month"]), 1))
+        if match["day"]:
+            return period_of("day", date(year, int(match["month_of_day"]), int(match["day"])))
+        return period_of("year", date(year, 1, 1))
+    except ValueError:
+        return None
 
 
 def periods_ahead(granularity: Granularity, day: date, count: int) -> Iterator[Period]:

@@ -1,14 +1,15 @@
-"""Write the data-quality report of a build, and keep the shelf of reports: a page a build, the latest, an index, 90 days."""
+"""Write the data-quality report of a build, and keep the shelf of reports: a page a build, the latest, an index."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 from lyceum.database import Connection, ConnectionTarget, connect
+from lyceum.errors import ConfigurationError
 from lyceum.reporting.facts import QualityFacts, Verdict
 from lyceum.reporting.gathering import gather
 from lyceum.reporting.page import KeptPage, render_index, render_report
@@ -17,9 +18,7 @@ from lyceum.settings import Settings
 
 _log = logging.getLogger(__name__)
 
-KEPT_DAYS = 90
-"""How long a page is kept, from the clock of its build to the clock of the newest report."""
-
+_POLICY = "reporting.quality_pages"
 _TURN = "select pg_advisory_xact_lock(hashtextextended('lyceum.quality_pages', 0))"
 
 
@@ -46,8 +45,9 @@ def write_quality_report(
     """Write the page of a build, or of the latest, as of its clock or of a later one.
 
     With `output` it is written there and nothing else is touched. Otherwise it goes to the folder of the reports: a build
-    that had work gets a page of its own as of its own clock, the latest build is `latest.html` too, pages older than 90 days
-    go, and the index is written anew. Writing the same report again replaces it. Pages appear whole or not at all.
+    that had work gets a page of its own as of its own clock, the latest build is `latest.html` too, pages that have outlived
+    their row of `ops.retention_policies` go, and the index is written anew. Writing the same report again replaces it. Pages
+    appear whole or not at all.
 
     Raises `ConfigurationError` when there is no such build, `NothingBuiltError` when there is none at all.
     """
@@ -68,7 +68,6 @@ def write_quality_report(
             if not facts.later_builds:
                 place(folder / LATEST, content)
             removed = _remove_old(connection, settings, facts.as_of)
-            place(folder / INDEX, render_index(_kept(connection), facts.as_of, KEPT_DAYS).encode())
     _log.info(
         "data-quality report written",
         extra={"build": facts.build.build_id, "verdict": facts.verdict, "bytes": len(content), "removed": removed},
@@ -105,16 +104,36 @@ def _remember(connection: Connection, facts: QualityFacts, uri: str, content: by
     )
 
 
+def remove_old_pages(target: ConnectionTarget, settings: Settings, as_of: datetime) -> int:
+    """Remove the pages that have outlived `ops.retention_policies` at `as_of`; return how many. The latest page stays."""
+    with connect(target) as connection, connection.transaction():
+        connection.execute(_TURN)
+        return _remove_old(connection, settings, as_of)
+
+
 def _remove_old(connection: Connection, settings: Settings, as_of: datetime) -> int:
-    """Remove the pages that are older than 90 days; the file first, so that a crash leaves a row that is tried again."""
+    """Remove old pages, the file first, so that a crash leaves a row that is tried again; write the index anew."""
+    (kept_days,) = connection.execute(
+        "select ceil(extract(epoch from retention) / 86400)::integer from ops.retention_policies where subject = %s",
+        [_POLICY],
+    ).fetchone() or (None,)
+    if kept_days is None:
+        raise ConfigurationError(f"ops.retention_policies has no row for {_POLICY}. Expected one: insert it.")
     old = connection.execute(
-        "select build_id, uri from reporting.quality_pages where as_of < %s", [as_of - timedelta(days=KEPT_DAYS)]
+        """
+        select pages.build_id, pages.uri
+        from reporting.quality_pages as pages
+        inner join ops.retention_policies as policies on policies.subject = %s
+        where pages.as_of + policies.retention <= %s
+        """,
+        [_POLICY, as_of],
     ).fetchall()
     for _, uri in old:
         (settings.reports / uri).unlink(missing_ok=True)
     connection.execute(
         "delete from reporting.quality_pages where build_id = any(%s)", [[build_id for build_id, _ in old]]
     )
+    place(quality_folder(settings) / INDEX, render_index(_kept(connection), as_of, kept_days).encode())
     return len(old)
 
 

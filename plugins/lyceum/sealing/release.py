@@ -18,12 +18,11 @@ import psycopg
 from psycopg import sql
 
 from lyceum import faults
+from lyceum.archiving import ArchiveError, ArchiveFiles, StoredArchive, open_archive
 from lyceum.database import Connection
 from lyceum.errors import RetryableError
 from lyceum.partitions import Patience, drop_partition, let_go_of_snapshot
-from lyceum.sealing.archive import ARCHIVED_TABLES, StoredArchive, TableWeek, open_archive
-from lyceum.sealing.errors import ArchiveError
-from lyceum.sealing.files import ArchiveFiles
+from lyceum.sealing.weeks import ARCHIVED_TABLES, read_archives
 
 _LOG = logging.getLogger("lyceum.sealing")
 
@@ -97,24 +96,6 @@ def release_partitions(
             stuck.add(partition.table)
             held.append(_held(partition, str(error), needs_attention=False))
     return tuple(dropped), tuple(held)
-
-
-def read_archives(connection: Connection, table: str, week_start: date) -> dict[int, StoredArchive]:
-    """Return what `ops.archives` has of this table and week, by organization."""
-    rows = connection.execute(
-        """
-        select organization_id, uri, row_count, byte_length, sha256, manifest::text
-        from ops.archives
-        where table_name = %s and week_start = %s
-        """,
-        [table, week_start],
-    ).fetchall()
-    return {
-        organization_id: StoredArchive(
-            TableWeek(table, organization_id, week_start), uri, row_count, byte_length, sha256.hex(), manifest.encode()
-        )
-        for organization_id, uri, row_count, byte_length, sha256, manifest in rows
-    }
 
 
 def _proven_archives(

@@ -6,22 +6,23 @@ import logging
 from datetime import date
 
 from lyceum import faults, partitions
-from lyceum.audit import Access, ensure_audit_partitions, record_access
-from lyceum.database import Connection
-from lyceum.sealing.archive import (
-    ARCHIVED_TABLES,
+from lyceum.archiving import (
+    ArchiveError,
+    ArchiveFiles,
+    ArchiveScope,
+    Manifest,
     StoredArchive,
-    TableWeek,
-    count_week,
+    archive_files,
+    find_rows,
+    has_rows,
     load_archive,
     open_archive,
     pin_text_forms,
-    summarize_week,
+    summarize_rows,
 )
-from lyceum.sealing.errors import ArchiveError
-from lyceum.sealing.files import ArchiveFiles
-from lyceum.sealing.manifest import Manifest
-from lyceum.sealing.release import read_archives
+from lyceum.audit import Access, ensure_audit_partitions, record_access
+from lyceum.database import Connection
+from lyceum.sealing.weeks import ARCHIVED_TABLES, read_archives, week_scope
 from lyceum.settings import Settings
 
 _LOG = logging.getLogger("lyceum.sealing")
@@ -59,8 +60,8 @@ def restore_week(
             partitions.ensure_for_dates(maintenance, table, [week_start])
         ensure_audit_partitions(maintenance)
         faults.reach("restore.partitions_ensured")
-        files = ArchiveFiles(settings.archives)
-        weeks = [TableWeek(table, organization_id, week_start) for table in ARCHIVED_TABLES]
+        files = archive_files(settings)
+        weeks = [week_scope(table, organization_id, week_start) for table in ARCHIVED_TABLES]
         rows = sum(_restore_table(connection, files, week) for week in weeks)
         faults.reach("restore.rows_restored")
         record_access(connection, Access("week_restored", f"week {week_start}", organization_id), row_count=rows)
@@ -74,14 +75,14 @@ def restore_week(
     return True
 
 
-def _restore_table(connection: Connection, files: ArchiveFiles, week: TableWeek) -> int:
-    archive = read_archives(connection, week.table, week.week_start).get(week.organization_id)
+def _restore_table(connection: Connection, files: ArchiveFiles, week: ArchiveScope) -> int:
+    archive = read_archives(connection, week.table, week.period.lower).get(week.organization_id or 0)
     if archive is None:
         raise ArchiveError(
             f"ops.archives has no row for {week}, although the week is sealed. Expected one for each of "
             f"{', '.join(ARCHIVED_TABLES)}: bring the row back from a backup of the database. Nothing was changed."
         )
-    if count_week(connection, week):
+    if has_rows(connection, find_rows(connection, week)):
         _require_sealed_rows(connection, archive)
     else:
         manifest = open_archive(files, archive)
@@ -93,8 +94,8 @@ def _restore_table(connection: Connection, files: ArchiveFiles, week: TableWeek)
 def _require_sealed_rows(connection: Connection, archive: StoredArchive) -> None:
     """Compare the rows that are still in the table with the manifest; the file is not needed then."""
     manifest = Manifest.from_json(archive.manifest)
-    if summarize_week(connection, manifest) != manifest:
+    if summarize_rows(connection, manifest) != manifest:
         raise ArchiveError(
-            f"The table holds other rows of {archive.week} than were sealed. Expected no change after the seal: find out what "
+            f"The table holds other rows of {archive.scope} than were sealed. Expected no change after the seal: find out what "
             "wrote to a sealed week, remove its rows so that the archive can be loaded, and try again. Nothing was changed."
         )

@@ -15,13 +15,20 @@ from datetime import date, datetime
 import psycopg
 
 from lyceum import faults
+from lyceum.archiving import (
+    ArchiveFiles,
+    Manifest,
+    archive_files,
+    manifest_name,
+    pin_text_forms,
+    remove_others,
+    write_archive,
+)
 from lyceum.database import Connection, ConnectionTarget, connect
 from lyceum.organizations import Organization, find_organization, list_organizations, load_calendar
 from lyceum.partitions import period_of
-from lyceum.sealing.archive import ARCHIVED_TABLES, TableWeek, pin_text_forms, write_archive
-from lyceum.sealing.files import ArchiveFiles
-from lyceum.sealing.manifest import Manifest
 from lyceum.sealing.release import HeldPartition, release_partitions
+from lyceum.sealing.weeks import ARCHIVED_TABLES, week_scope
 from lyceum.settings import Settings
 
 _LOG = logging.getLogger("lyceum.sealing")
@@ -79,7 +86,7 @@ def seal_due_weeks(
     organization has pending hours is held, not an error. Raises `ArchiveError` when an archive does not hold what the
     database says, `RetryableError` when the disk refuses it: that week and those after it stay open then.
     """
-    files = ArchiveFiles(settings.archives)
+    files = archive_files(settings)
     sealed: list[SealedWeek] = []
     held: list[HeldWeek] = []
     with connect(target, autocommit=True) as connection:
@@ -149,7 +156,7 @@ def _seal_week(
                     f"A roster has changed {people} people; build first, so that the week knows.",
                 )
             archives = [
-                (table, *write_archive(connection, files, TableWeek(table, *identity))) for table in ARCHIVED_TABLES
+                (table, *write_archive(connection, files, week_scope(table, *identity))) for table in ARCHIVED_TABLES
             ]
             _mark_sealed(connection, archives, as_of)
             faults.reach("seal.week_marked")
@@ -157,9 +164,7 @@ def _seal_week(
         return HeldWeek(organization.slug, week_start, f"its organization was being collected for {_LOCK_TIMEOUT}.")
     faults.reach("seal.week_committed")
     for table, name, _ in archives:
-        files.remove_others(
-            TableWeek(table, *identity).prefix, {name, name.removesuffix(".parquet") + ".manifest.json"}
-        )
+        remove_others(files, week_scope(table, *identity).prefix, {name, manifest_name(name)})
     manifests = [manifest for _, _, manifest in archives]
     week = SealedWeek(
         organization.slug,
@@ -184,32 +189,35 @@ def _mark_sealed(connection: Connection, archives: list[tuple[str, str, Manifest
         connection.execute(
             """
             insert into ops.archives (
-                organization_id, table_name, week_start, uri, row_count, byte_length, sha256, manifest, archived_at
-            ) values (%s, %s, %s, %s, %s, %s, %s, %s::jsonb, %s)
+                organization_id, table_name, week_start, uri, row_count, byte_length, sha256, manifest, archived_at,
+                verified_at
+            ) values (%s, %s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s)
             on conflict (organization_id, table_name, week_start) do update set
                 uri = excluded.uri,
                 row_count = excluded.row_count,
                 byte_length = excluded.byte_length,
                 sha256 = excluded.sha256,
                 manifest = excluded.manifest,
-                archived_at = excluded.archived_at
+                archived_at = excluded.archived_at,
+                verified_at = excluded.verified_at
             """,
             [
                 manifest.organization_id,
                 table,
-                manifest.week_start,
+                manifest.period_start,
                 name,
                 manifest.rows,
                 manifest.byte_length,
                 bytes.fromhex(manifest.sha256),
                 manifest.to_json().decode(),
                 as_of,
+                as_of,
             ],
         )
     first = archives[0][2]
     connection.execute(
         "update ops.week_states set state = 'sealed', sealed_at = %s where organization_id = %s and week_start = %s",
-        [as_of, first.organization_id, first.week_start],
+        [as_of, first.organization_id, first.period_start],
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from lyceum.alerts import Alert, open_alerts
 from lyceum.analytics.models import ensure_models_prepared
@@ -25,6 +26,9 @@ from lyceum.settings import Settings
 from lyceum.supervisor.airflow_services import AirflowServices, ServiceState
 from lyceum.supervisor.narration import Narrator
 from lyceum.vault import ensure_key_database
+
+if TYPE_CHECKING:
+    from lyceum.lifecycle import Hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,7 @@ class WarehouseState:
     database: DatabaseState
     build: BuildState | None
     alerts: tuple[Alert, ...]
+    holds: tuple[Hold, ...]
     airflow: str | None
     services: tuple[ServiceState, ...]
 
@@ -156,13 +161,14 @@ def status(settings: Settings) -> WarehouseState:
             database = _database_state(found, connection.info.server_version, settings)
             build = _latest_build(found)
             alerts = _open_alerts(connection)
+            holds = _holds(connection)
     except LyceumError as error:
         place = "external" if settings.database_url else str(settings.server_data)
         database, build = DatabaseState(place, False, None, None, None, str(error)), None
-        alerts = ()
+        alerts, holds = (), ()
     states = tuple(services.states())
     address = services.address if any(state.pid for state in states) else None
-    return WarehouseState(str(settings.home), database, build, alerts, address, states)
+    return WarehouseState(str(settings.home), database, build, alerts, holds, address, states)
 
 
 def _database_state(found: ConnectionTarget, version: int, settings: Settings) -> DatabaseState:
@@ -193,6 +199,15 @@ def _open_alerts(connection: Connection) -> tuple[Alert, ...]:
     if not _has(connection.execute("select to_regclass('ops.alerts')").fetchone()):
         return ()
     return tuple(open_alerts(connection))
+
+
+def _holds(connection: Connection) -> tuple[Hold, ...]:
+    if not _has(connection.execute("select to_regclass('ops.partition_holds')").fetchone()):
+        return ()
+    # What drops partitions reads and writes archives, which takes long to import.
+    from lyceum.lifecycle.hold_store import read_holds
+
+    return read_holds(connection)
 
 
 def _has(row: tuple[object, ...] | None) -> bool:

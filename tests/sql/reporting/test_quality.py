@@ -21,7 +21,7 @@ from lyceum.errors import AuditError, ConfigurationError
 from lyceum.organizations import add_organization
 from lyceum.reporting.gathering import gather, read_facts
 from lyceum.reporting.page import render_report
-from lyceum.reporting.quality import KEPT_DAYS, write_quality_report
+from lyceum.reporting.quality import write_quality_report
 from lyceum.reporting.shelf import quality_folder
 from lyceum.simulator import Delivery, Irregularities, SimulationPlan, sample_organizations, simulate, write_delivery
 from lyceum.views import VIEWS, refresh
@@ -374,10 +374,10 @@ def test_a_page_elsewhere_leaves_the_kept_ones_alone(story: Story, tmp_path: Pat
     assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
 
 
-def test_pages_go_ninety_days_after_their_build(warehouse: Warehouse) -> None:
+def test_pages_go_when_they_have_outlived_their_policy(warehouse: Warehouse) -> None:
     warehouse.settings.create_directories()
     first = datetime(2026, 1, 1, 6, tzinfo=UTC)
-    clocks = [first, first + timedelta(minutes=1), first + timedelta(days=KEPT_DAYS, minutes=1)]
+    clocks = [first, first + timedelta(minutes=1), first + timedelta(days=7, seconds=30)]
     removed = []
     for clock in clocks:
         with warehouse.connect() as connection:

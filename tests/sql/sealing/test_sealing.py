@@ -14,15 +14,15 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
-import psycopg
 import pyarrow.parquet as pq
 import pytest
 
 from lyceum import faults, partitions
+from lyceum.archiving import table_rows
+from lyceum.archiving.table_rows import copied_segments
 from lyceum.database import Connection
 from lyceum.organizations import add_organization
-from lyceum.sealing import ArchiveError, SealReport, archive, restore_week, seal_due_weeks
-from lyceum.sealing.archive import ARCHIVED_TABLES
+from lyceum.sealing import ARCHIVED_TABLES, ArchiveError, SealReport, restore_week, seal_due_weeks
 from warehouse import Warehouse
 
 MONDAY = date(2026, 11, 2)
@@ -128,7 +128,7 @@ def test_a_sealed_week_leaves_the_database_and_comes_back_as_it_was(sealing: Sea
 
 
 def test_a_week_of_many_segments_comes_back_as_it_was(sealing: Sealing, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archive, "_SEGMENT_ROWS", 7)
+    monkeypatch.setattr(table_rows, "_SEGMENT_ROWS", 7)
     organization_id = sealing.organization("ou")
     sealing.open_week(organization_id)
     sealing.remember()
@@ -436,19 +436,16 @@ def test_a_file_that_differs_from_the_table_is_never_published(
     organization_id = sealing.organization("ou")
     sealing.open_week(organization_id)
     sealing.remember()
-    write = archive._write_parquet
 
-    def write_without_the_last_score(*arguments: object) -> object:
+    def copied_with_another_score(connection: Connection, *arguments: object) -> list[bytes]:
         # What a defect on the way into the file would do: the table says 0.10 where the file says 0.1.
-        connection = arguments[0]
-        assert isinstance(connection, psycopg.Connection)
         connection.execute("savepoint defect")
         connection.execute(f"update {STATES} set score_sum = 0.1 where score_sum = 0.10")
-        borders = write(*arguments)  # type: ignore[arg-type]
+        segments = list(copied_segments(connection, *arguments))  # type: ignore[arg-type]
         connection.execute("rollback to savepoint defect")
-        return borders
+        return segments
 
-    monkeypatch.setattr(archive, "_write_parquet", write_without_the_last_score)
+    monkeypatch.setattr("lyceum.archiving.archive.copied_segments", copied_with_another_score)
 
     with pytest.raises(ArchiveError, match="the values of score_sum differ"):
         sealing.seal()
@@ -559,7 +556,7 @@ def test_an_interrupted_detachment_is_undone_by_a_restore(sealing: Sealing, monk
     assert sealing.differences() == 0
 
 
-SEAL_POINTS = [name for name in faults.POINTS if name.startswith(("seal.", "partitions."))]
+SEAL_POINTS = [name for name in faults.POINTS if name.startswith(("archive.", "seal.", "partitions."))]
 
 
 @pytest.mark.parametrize("point", SEAL_POINTS)

@@ -1,4 +1,4 @@
-"""The errors of sealing and restoring."""
+"""The errors of archiving, sealing and restoring."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lyceum.sealing.columns import Column, extremes_of
+from lyceum.archiving.columns import Column, extremes_of
 
 INTEGERS = st.integers(-(2**31), 2**31 - 1)
 INT_LISTS = st.lists(st.one_of(INTEGERS.map(str), st.just("NULL")), max_size=5).map(

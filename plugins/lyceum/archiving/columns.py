@@ -1,11 +1,12 @@
 """A column of an archive in three forms: PostgreSQL's text, Arrow, and back. Text → Arrow → text is the identity.
 
-Integers, booleans, dates, instants, uuids, byte strings and arrays of integers have types of their own in Parquet. Everything
-else (numeric with its scale, ranges, multiranges) is stored as PostgreSQL's text, which alone says it exactly.
+Integers, booleans, dates, instants, uuids, byte strings and arrays of integers have types of their own in Parquet. What else
+an archive may hold (numeric with its scale, ranges, documents) is stored as PostgreSQL's text, which alone says it exactly.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, TypeAlias
@@ -13,6 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from psycopg import sql
 
 # Arrow's Python types are not annotated.
 Array: TypeAlias = Any
@@ -32,7 +34,42 @@ _ARROW_TYPES: dict[str, DataType] = {
 }
 # What the CSV reader parses by itself; the rest it hands over as text.
 _CSV_TYPES = frozenset({"smallint", "integer", "bigint", "boolean", "date", "timestamp with time zone"})
+# Free text: a value may hold newlines and backslashes.
+_FREE_TEXT_TYPES = frozenset({"text", "character varying", "character", "name", "json", "jsonb"})
+# Stored as text, because text alone says their values exactly and PostgreSQL reads back what it wrote.
+_TEXT_TYPES = _FREE_TEXT_TYPES | {
+    "numeric",
+    "real",
+    "double precision",
+    "time without time zone",
+    "time with time zone",
+    "timestamp without time zone",
+    "interval",
+    "inet",
+    "cidr",
+    "macaddr",
+    "bit",
+    "bit varying",
+    "oid",
+    "xid8",
+    "pg_lsn",
+    "int4range",
+    "int8range",
+    "numrange",
+    "daterange",
+    "tsrange",
+    "tstzrange",
+    "int4multirange",
+    "int8multirange",
+    "nummultirange",
+    "datemultirange",
+    "tsmultirange",
+    "tstzmultirange",
+}
+# Those whose cast to text says less or more than COPY does: no blanks at the end, a network mask.
+_CAST_DIFFERS = frozenset({"character", "inet"})
 _ORDERED_TYPES = frozenset({"smallint", "integer", "bigint", "date", "timestamp with time zone", "numeric"})
+_MODIFIER = re.compile(r"\(\d+(,-?\d+)?\)")
 _UUID_DASHES = np.array([8, 13, 18, 23])
 _UUID_DIGITS = np.setdiff1d(np.arange(36), _UUID_DASHES)
 
@@ -45,24 +82,55 @@ class Column:
     type: str
 
     @property
+    def plain_type(self) -> str:
+        """Its type without length, precision or scale."""
+        return _MODIFIER.sub("", self.type)
+
+    @property
+    def is_supported(self) -> bool:
+        """Whether an archive can hold its values exactly."""
+        element = self.plain_type.removesuffix("[]")
+        return element in _TEXT_TYPES or element in _ARROW_TYPES
+
+    @property
     def arrow_type(self) -> DataType:
         """Its type in the archive."""
-        return _ARROW_TYPES.get(self.type, pa.string())
+        return _ARROW_TYPES.get(self.plain_type, pa.string())
 
     @property
     def csv_type(self) -> DataType:
         """Its type as the CSV reader is to deliver it to `from_csv`."""
-        return self.arrow_type if self.type in _CSV_TYPES else pa.string()
+        return self.arrow_type if self.plain_type in _CSV_TYPES else pa.string()
 
     @property
     def is_ordered(self) -> bool:
         """Whether its least and greatest value are part of the manifest."""
-        return self.type in _ORDERED_TYPES
+        return self.plain_type in _ORDERED_TYPES
 
     @property
-    def may_hold_newlines(self) -> bool:
-        """Whether a value's text may run over several lines."""
-        return self.arrow_type == pa.string() and not self.type.startswith(("numeric", "int4", "int8", "num", "date"))
+    def is_free_text(self) -> bool:
+        """Whether a value's text may hold anything, newlines and backslashes included."""
+        return self.arrow_type == pa.string() and (
+            self.plain_type in _FREE_TEXT_TYPES or self.plain_type.endswith("[]")
+        )
+
+    def text_expression(self, name: sql.Identifier) -> sql.Composable:
+        """Return what makes PostgreSQL write a value as COPY does, for the checksum; null stays null."""
+        form = "format('%s', {0})" if self.plain_type in _CAST_DIFFERS else "{0}::text"
+        text = sql.SQL(form).format(name)
+        if self.plain_type in _CAST_DIFFERS:
+            # format() makes an empty text of null.
+            text = sql.SQL("case when {} is not null then {} end").format(name, text)
+        if self.is_free_text:
+            text = sql.SQL("replace(replace({}, E'\\\\', E'\\\\\\\\'), E'\\n', E'\\\\n')").format(text)
+        return text
+
+    def to_checked_text(self, values: Array) -> Array:
+        """Return what `text_expression` says of the same values."""
+        text = self.to_text(values)
+        if not self.is_free_text:
+            return text
+        return pc.replace_substring(pc.replace_substring(text, "\\", "\\\\"), "\n", "\\n")
 
     def from_csv(self, values: Array) -> Array:
         """Return the values that the CSV reader delivered in the archive's type. Raises `ValueError` for what it cannot hold."""
@@ -70,9 +138,9 @@ class Column:
             return values
         if values.null_count == len(values):
             return pa.nulls(len(values), self.arrow_type)
-        if self.type == "uuid":
+        if self.plain_type == "uuid":
             return _uuids(values)
-        if self.type == "bytea":
+        if self.plain_type == "bytea":
             return _bytes(values)
         return _lists(values, self.arrow_type)
 
@@ -82,11 +150,11 @@ class Column:
             return values
         if values.null_count == len(values):
             return pa.nulls(len(values), pa.string())
-        if self.type == "timestamp with time zone":
+        if self.plain_type == "timestamp with time zone":
             return _instant_text(values)
-        if self.type == "uuid":
+        if self.plain_type == "uuid":
             return _uuid_text(values.storage)
-        if self.type == "bytea":
+        if self.plain_type == "bytea":
             return _bytes_text(values)
         if pa.types.is_list(self.arrow_type):
             return _list_text(values)
@@ -99,7 +167,7 @@ class Column:
         """
         if values.null_count == len(values):
             return None
-        if self.type == "numeric":
+        if self.plain_type == "numeric":
             numbers = sorted((Decimal(text) for text in pc.unique(values).drop_null().to_pylist()), key=_numeric_order)
             return _trimmed(numbers[0]), _trimmed(numbers[-1])
         found = pc.min_max(values)
@@ -116,9 +184,9 @@ def extremes_of(column: Column, all_extremes: list[tuple[str, str]]) -> tuple[st
 
 
 def _text_order(column: Column) -> Any:
-    if column.type == "numeric":
+    if column.plain_type == "numeric":
         return lambda text: _numeric_order(Decimal(text))
-    if column.type in ("date", "timestamp with time zone"):
+    if column.plain_type in ("date", "timestamp with time zone"):
         # PostgreSQL drops trailing zeros of a second, and '+' sorts before '.', so the offset must not take part.
         return lambda text: text.removesuffix("+00")
     return int

@@ -455,6 +455,7 @@ _TABLES: tuple[Relation, ...] = (
     Relation("audit.audit_ids", "sequence"),
     *_free(
         "ops.alerts",
+        "ops.backup_runs",
         "ops.build_steps",
         "ops.builds",
         "ops.expectation_results",

@@ -46,6 +46,7 @@ IN_WORDS = {
     "10 */4 * * *": "every 4 hours",
     "10 */6 * * *": "every 6 hours",
     "40 3 * * *": "every night",
+    "20 2 * * *": "every night",
 }
 
 

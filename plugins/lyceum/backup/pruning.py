@@ -87,13 +87,13 @@ def prune_backups(
         plan = plan_pruning(folder.backups(), logs, keep, keep_days, now)
         needed = {file.sha256 for backup in plan.kept for file in backup.files}
         files = [path for path in sorted(folder.files.rglob("*")) if path.is_file() and path.name not in needed]
-        obsolete = [folder.wal(log.archive) / f"{name}.gz" for log in plan.logs for name in log.segments]
+        obsolete = [path for log in plan.logs for path in _paths(folder.wal(log.archive), log)]
         leftovers = folder.leftovers()
         going = [folder.base(backup.name) for backup in plan.removed]
         report = PruningReport(
             kept=tuple(backup.name for backup in plan.kept),
             removed=tuple(backup.name for backup in plan.removed),
-            segments=len(obsolete),
+            segments=sum(len(log.segments) for log in plan.logs),
             files=len(files),
             leftovers=len(leftovers),
             byte_length=sum(_size(path) for path in [*going, *leftovers, *obsolete, *files]),
@@ -115,6 +115,12 @@ def _obsolete(archive: str, found: Sequence[str], kept: Sequence[BaseBackup]) ->
     needed_from = min((backup.first_segment for backup in kept if backup.wal_archive == archive), default=None)
     gone = tuple(name for name in found if needed_from is None or name < needed_from)
     return ObsoleteLog(archive, gone, needed_from) if gone else None
+
+
+def _paths(archive: Path, log: ObsoleteLog) -> list[Path]:
+    """Return the files of obsolete segments, and the server's own notes of backups that began in them."""
+    notes = [path for path in sorted(archive.glob("*.backup.gz")) if path.name[:24] in log.segments]
+    return [*(archive / f"{name}.gz" for name in log.segments), *notes]
 
 
 def _size(path: Path) -> int:

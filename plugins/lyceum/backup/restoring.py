@@ -9,7 +9,7 @@ import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from lyceum.backup.manifest import read_manifest
 from lyceum.backup.programs import find_program, run_program
 from lyceum.backup.stored_files import HEADS, digest_of, restore_files
 from lyceum.backup.verification import check_parts, describe_gap, open_server
-from lyceum.backup.wal_archive import archive_up_to_now, gap_of, segments
+from lyceum.backup.wal_archive import Gap, archive_up_to_now, gap_of, segments
 from lyceum.database import Connection, EmbeddedServer, connect, pending_migrations
 from lyceum.database.logins import provision, provision_airflow
 from lyceum.errors import ConfigurationError, LyceumError, RetryableError
@@ -127,7 +127,8 @@ class _Log:
     """Where the log after the base backup is: an archive, and folders with segments that were never archived."""
 
     archive: Path | None
-    folders: tuple[Path, ...]
+    folders: tuple[Path, ...] = ()
+    gap: Gap | None = None
 
 
 def _choose(settings: Settings, folder: BackupFolder, at: datetime | None) -> BaseBackup:
@@ -156,7 +157,7 @@ def _find_log(
                 f"The backup {backup.name} has no archived log, so it restores its own end ({backup.ended_at.isoformat()}) alone. "
                 "Leave --at away, or restore with the server's own archive as docs/operations.md says."
             )
-        return _Log(None, ())
+        return _Log(None)
     archive = folder.wal(backup.wal_archive)
     server = EmbeddedServer(settings)
     folders: tuple[Path, ...] = ()
@@ -172,9 +173,10 @@ def _find_log(
     more = [path.name for one in folders for path in one.iterdir() if len(path.name) == 24]
     # Segments that the server made ahead have names of the future and follow on without a gap.
     gap = gap_of(archive, backup, more)
-    if gap is not None and (at is None or gap.until is None or at > gap.until):
+    # Times of files are whole seconds. An instant that close to the gap is tried: the server stops where it does not reach it.
+    if gap is not None and (at is None or gap.until is None or at > gap.until + timedelta(seconds=1)):
         raise ConfigurationError(describe_gap(gap, archive))
-    return _Log(archive, folders)
+    return _Log(archive, folders, gap)
 
 
 def _settings_of(settings: Settings, into: Path, backup: BaseBackup) -> Settings:
@@ -221,6 +223,8 @@ def _restore_server(
         return server.recover(options, log.archive, log.folders, _RECOVERY_SECONDS)
     except ConfigurationError as error:
         if "before configured recovery target" in str(error):
+            if log.gap is not None and log.archive is not None:
+                raise ConfigurationError(describe_gap(log.gap, log.archive)) from None
             last = segments(log.archive)[-1] if log.archive is not None and segments(log.archive) else "none"
             raise ConfigurationError(
                 f"The log ends before {at.isoformat() if at else 'its target'}: the last archived segment is {last}, and nothing was "

@@ -583,7 +583,9 @@ class EmbeddedServer:
         lines = startup_log.read_text("utf-8", errors="replace").splitlines()
         newest = max(self._settings.server_logs.glob("*.json"), default=None, key=lambda path: path.stat().st_mtime)
         if newest is not None and newest.stat().st_mtime >= (self._data / "lyceum.conf").stat().st_mtime:
-            lines += [json.loads(line).get("message", "") for line in newest.read_text("utf-8").splitlines()[-5:]]
+            said = [json.loads(line) for line in newest.read_text("utf-8").splitlines()[-30:]]
+            fatal = [line for line in said if line.get("error_severity") in ("FATAL", "PANIC")]
+            lines += [line.get("message", "") for line in fatal or said[-5:]]
         return _last_lines("\n".join(lines))
 
     def _write(self, path: Path, text: str, account: Account) -> None:

@@ -58,7 +58,20 @@ def create(invocation: Invocation) -> None:
             console.print("[bold red]The log is not archived:[/] ", end="")
             console.print(report.wal_problem, markup=False, soft_wrap=True)
 
-    invocation.result(report, show)
+    value = {
+        "backup": {
+            "name": report.backup.name,
+            "byte_length": report.backup.byte_length,
+            "data_bytes": report.backup.data_bytes,
+            "files": len(report.backup.files),
+            "wal_archive": report.backup.wal_archive,
+            "ended_at": report.backup.ended_at,
+        },
+        "seconds": report.seconds,
+        "erasures": report.erasures,
+        "wal_problem": report.wal_problem,
+    }
+    invocation.result(value, show)
     if report.wal_problem is not None:
         sys.exit(1)
 

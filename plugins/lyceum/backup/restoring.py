@@ -143,7 +143,7 @@ def _check_version(backup: BaseBackup) -> None:
     if backup.server_version // 10_000 != bundled:
         raise ConfigurationError(
             f"The backup {backup.name} is of PostgreSQL {backup.server_version // 10_000}, and the embedded server is PostgreSQL "
-            f"{bundled}. Expected the same: unpack the backup's tar files with that version's own server, as docs/operations.md says."
+            f"{bundled}. Expected the same: unpack the backup's tar files with that version's own server, as docs/backup.md says."
         )
 
 
@@ -155,7 +155,7 @@ def _find_log(
         if at is not None:
             raise ConfigurationError(
                 f"The backup {backup.name} has no archived log, so it restores its own end ({backup.ended_at.isoformat()}) alone. "
-                "Leave --at away, or restore with the server's own archive as docs/operations.md says."
+                "Leave --at away, or restore with the server's own archive as docs/backup.md says."
             )
         return _Log(None)
     archive = folder.wal(backup.wal_archive)

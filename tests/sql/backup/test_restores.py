@@ -16,7 +16,15 @@ import psycopg
 import pytest
 
 from lyceum import database
-from lyceum.audit import Access, ensure_audit_partitions, heads_of_home, record_access, seal_audit_batches
+from lyceum.audit import (
+    Access,
+    FindingKind,
+    ensure_audit_partitions,
+    heads_of_home,
+    record_access,
+    seal_audit_batches,
+    verify_trail,
+)
 from lyceum.backup import (
     BaseBackup,
     create_backup,
@@ -81,6 +89,16 @@ def test_an_instant_comes_back_with_exactly_its_rows(home: Home, backup: BaseBac
     assert report.archives == 1
     assert [note for note in report.notes if "older state" in note], "the heads outside the database are newer"
     assert numbers_in(restored_settings(home, place)) == [1, 2, 3]
+    restored = restored_settings(home, place)
+    EmbeddedServer(restored).ensure_started()
+    try:
+        # Its trail goes on, and says for ever that it was set back.
+        seal(restored)
+        with connect(database.target(restored), autocommit=True) as connection:
+            findings = verify_trail(connection, heads_of_home(restored)).findings
+        assert {finding.kind for finding in findings} == {FindingKind.RESTORED}
+    finally:
+        EmbeddedServer(restored).stop()
     with home.connect() as connection:
         connection.execute("insert into numbers values (1)")
         connection.execute("delete from numbers where number = 666")

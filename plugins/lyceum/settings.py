@@ -20,6 +20,7 @@ _DATABASE_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _SERVER_OPTION = re.compile(r"([a-z_][a-z0-9_.]*)=(.*)", re.DOTALL)
 _PRIVATE = 0o700
 _FILE_URL = "file://"
+_BACKUPS_KEPT = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,9 @@ class Settings:
     of one's own; None means the embedded server in `home`. `pipeline_database_url` is the same database for the login that
     collects, builds and audits; None means `database_url`, or that login of the embedded server. `server_options` override
     the embedded server's configuration, `server_user` names the account it runs as when Lyceum itself runs as root. Alerts
-    are posted to `alert_url`, if there is one. `archives_url` is where archives lie; None means a folder in `home`.
+    are posted to `alert_url`, if there is one. `archives_url` is where archives lie; None means a folder in `home`. Backups go
+    to `backup_folder`, None means a folder of the home; of a server of one's own they are made as the login of
+    `backup_database_url`, and the schedule keeps the newest `backups_kept`.
     """
 
     home: Path
@@ -46,6 +49,9 @@ class Settings:
     archives_url: str | None = field(default=None, repr=False)
     key_settings: KeySettings = field(default_factory=KeySettings)
     token_issuer: IssuerSettings | None = None
+    backup_folder: Path | None = None
+    backup_database_url: str | None = field(default=None, repr=False)
+    backups_kept: int = _BACKUPS_KEPT
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str], cwd: Path) -> Settings:
@@ -59,6 +65,8 @@ class Settings:
         separated by spaces, quoted as in a shell, for the embedded server. LYCEUM_ALERT_URL: where alerts are posted as JSON.
         LYCEUM_SERVER_LOG_FOLDER: where a server of one's own writes its log in JSON lines, if it can be read from here.
         LYCEUM_ARCHIVES_URL: where archives lie, a folder or any URL that fsspec knows; its secrets belong elsewhere.
+        LYCEUM_BACKUP_FOLDER: where backups go, best on another disk; default `backups` in the home. LYCEUM_BACKUP_DATABASE_URL: a
+        server of one's own, for a login with REPLICATION. LYCEUM_BACKUPS_KEPT: how many the schedule keeps, default 7.
         Those of `KeySettings.from_environment` and `IssuerSettings.from_environment`, too.
 
         Raises `ConfigurationError` when a value cannot be used.
@@ -84,6 +92,9 @@ class Settings:
             archives_url=_archives_url(environ.get("LYCEUM_ARCHIVES_URL"), cwd),
             key_settings=KeySettings.from_environment(environ),
             token_issuer=IssuerSettings.from_environment(environ, cwd),
+            backup_folder=_folder(environ.get("LYCEUM_BACKUP_FOLDER"), cwd),
+            backup_database_url=_database_url(environ.get("LYCEUM_BACKUP_DATABASE_URL"), "LYCEUM_BACKUP_DATABASE_URL"),
+            backups_kept=_backups_kept(environ.get("LYCEUM_BACKUPS_KEPT")),
         )
 
     def environment(self) -> dict[str, str]:
@@ -99,6 +110,9 @@ class Settings:
             "LYCEUM_PIPELINE_DATABASE_URL": self.pipeline_database_url or "",
             "LYCEUM_SERVER_LOG_FOLDER": str(self.server_log_folder or ""),
             "LYCEUM_ARCHIVES_URL": self.archives_url or "",
+            "LYCEUM_BACKUP_FOLDER": str(self.backup_folder or ""),
+            "LYCEUM_BACKUP_DATABASE_URL": self.backup_database_url or "",
+            "LYCEUM_BACKUPS_KEPT": str(self.backups_kept) if self.backups_kept != _BACKUPS_KEPT else "",
             **self.key_settings.environment(),
             **(self.token_issuer.environment() if self.token_issuer is not None else {}),
         }
@@ -128,6 +142,11 @@ class Settings:
     def reports(self) -> Path:
         """Rendered reports and data-quality pages."""
         return self.home / "reports"
+
+    @property
+    def backups(self) -> Path:
+        """Base backups, the archived log, and what of the home belongs to them."""
+        return self.backup_folder or self.home / "backups"
 
     # What must stay private.
 
@@ -192,6 +211,11 @@ class Settings:
     def server_port_file(self) -> Path:
         """The loopback port that the embedded server was given once."""
         return self.server / "port"
+
+    @property
+    def server_archive_file(self) -> Path:
+        """Where the embedded server archives its log, once a backup was made."""
+        return self.server / "wal_archive"
 
     # What the checkout holds.
 
@@ -288,6 +312,16 @@ def _archives_url(value: str | None, cwd: Path) -> str | None:
         return value
     path = Path(unquote(value.removeprefix(_FILE_URL)) if value.startswith(_FILE_URL) else value)
     return f"{_FILE_URL}{quote(str((cwd / path.expanduser()).absolute()))}"
+
+
+def _backups_kept(value: str | None) -> int:
+    if not value:
+        return _BACKUPS_KEPT
+    if value.isdigit() and int(value) >= 1:
+        return int(value)
+    raise ConfigurationError(
+        f"LYCEUM_BACKUPS_KEPT is {value!r}. Expected a number of at least 1; unset it to keep {_BACKUPS_KEPT}."
+    )
 
 
 def _alert_url(value: str | None) -> str | None:

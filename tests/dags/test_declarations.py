@@ -61,6 +61,7 @@ IN_WORDS = {
     "50 0 * * 2": "every week",
     "20 1 1 * *": "every month",
     "35 1 2 1 *": "every year",
+    "20 2 * * *": "every night",
 }
 
 

@@ -13,6 +13,7 @@ from lyceum.cli.analytics import build, docs, seal, validate
 from lyceum.cli.archives import archive
 from lyceum.cli.audit import audit
 from lyceum.cli.cleanup import cleanup
+from lyceum.cli.backup import backup, restore
 from lyceum.cli.collection import collect
 from lyceum.cli.invocation import Invocation, json_option
 from lyceum.cli.keys import keys
@@ -33,6 +34,7 @@ from lyceum.log_fields import with_fields
 
 _FAMILIES: dict[str, tuple[click.Command, ...]] = {
     "The warehouse": (run, up, down, status, migrate, psql),
+    "Backups": (backup, restore),
     "Data": (organization, source, collect, roster, simulate, quarantine),
     "Analytics": (build, refresh, validate, seal, report, docs),
     "Lifecycle": (cleanup, archive),

@@ -44,10 +44,16 @@ class Account:
         if self.uid is not None and self.gid is not None:
             os.chown(path, self.uid, self.gid, follow_symlinks=False)
 
-    def run(self, command: Sequence[str], folder: Path) -> subprocess.CompletedProcess[str]:
-        """Run a program to its end and return it with its output. Raises `ConfigurationError` when it cannot be started."""
-        process, report = self._launch(command, folder, "attached", subprocess.PIPE, subprocess.STDOUT)
-        output, _ = process.communicate()
+    def run(
+        self, command: Sequence[str], folder: Path, *, said_to_it: str | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a program to its end and return it with its output. Raises `ConfigurationError` when it cannot be started.
+
+        `said_to_it` is what it reads from its standard input: nobody else sees that, as they would an argument.
+        """
+        source = subprocess.DEVNULL if said_to_it is None else subprocess.PIPE
+        process, report = self._launch(command, folder, "attached", subprocess.PIPE, subprocess.STDOUT, source)
+        output, _ = process.communicate(said_to_it)
         if report:
             raise _not_started(command, report)
         return subprocess.CompletedProcess(list(command), process.returncode, output)
@@ -63,14 +69,20 @@ class Account:
         return int(pid)
 
     def _launch(
-        self, command: Sequence[str], folder: Path, mode: str, stdout: int, stderr: int
+        self,
+        command: Sequence[str],
+        folder: Path,
+        mode: str,
+        stdout: int,
+        stderr: int,
+        stdin: int = subprocess.DEVNULL,
     ) -> tuple[subprocess.Popen[str], str]:
         reading, writing = os.pipe()
         try:
             identity = ["-" if number is None else str(number) for number in (self.uid, self.gid, self.capability)]
             process = subprocess.Popen(
                 [sys.executable, "-I", "-S", str(_LAUNCHER), *identity, str(writing), mode, str(folder), *command],
-                stdin=subprocess.DEVNULL,
+                stdin=stdin,
                 stdout=stdout,
                 stderr=stderr,
                 pass_fds=[writing],

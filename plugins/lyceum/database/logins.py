@@ -32,6 +32,8 @@ class Login(StrEnum):
     """The services: becomes the role of whoever asks, for one transaction."""
     MONITOR = "lyceum_monitor"
     """Monitoring: the server's statistics, and what the warehouse counts about itself."""
+    BACKUP = "lyceum_backup"
+    """Base backups: copies the whole server over the protocol of replication, and asks nothing."""
 
 
 def login_target(administrator: ConnectionTarget, settings: Settings, login: Login) -> ConnectionTarget:
@@ -59,6 +61,24 @@ def provision(administrator: ConnectionTarget, settings: Settings) -> None:
     with _connect(administrator) as connection:
         for login in (Login.PIPELINE, Login.API, Login.MONITOR):
             _give_password(connection, administrator, settings, login)
+
+
+def provision_backup(administrator: ConnectionTarget, settings: Settings) -> ConnectionTarget:
+    """Make the login of backups on the embedded server, with REPLICATION and nothing else; return its target.
+
+    It is no role of `sql/bootstrap`: only a superuser may make one with REPLICATION on every version, and a server of one's own needs
+    none of this name.
+    """
+    role = sql.Identifier(Login.BACKUP.value)
+    with _connect(administrator) as connection:
+        connection.execute("select pg_advisory_lock(hashtextextended('lyceum.provision_backup', 0))")
+        if connection.execute("select from pg_roles where rolname = %s", [Login.BACKUP.value]).fetchone() is None:
+            connection.execute(sql.SQL("create role {} nologin noinherit replication").format(role))
+            connection.execute(
+                sql.SQL("comment on role {} is 'The login of backups: the protocol of replication.'").format(role)
+            )
+        _give_password(connection, administrator, settings, Login.BACKUP)
+    return login_target(administrator, settings, Login.BACKUP)
 
 
 def provision_airflow(administrator: ConnectionTarget, settings: Settings) -> None:

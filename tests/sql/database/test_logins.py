@@ -10,6 +10,7 @@ import pytest
 
 from lyceum import database
 from lyceum.database import Login
+from lyceum.database.logins import provision_backup
 from lyceum.errors import ConfigurationError
 from lyceum.settings import Settings
 from warehouse import SharedServer, Warehouse
@@ -32,7 +33,7 @@ def test_no_login_of_the_product_is_above_the_rules_of_the_server(warehouse: War
             where rolname = any(%s)
             order by rolname
             """,
-            [[login.value for login in Login if login is not Login.AIRFLOW]],
+            [[login.value for login in Login if login not in (Login.AIRFLOW, Login.BACKUP)]],
         ).fetchall()
 
     assert rows == [
@@ -133,6 +134,7 @@ def test_airflow_owns_its_metadata_and_reads_nothing_of_the_warehouse(own_server
 def test_no_password_reaches_a_log_of_the_server(own_server: Settings) -> None:
     administrator = database.ensure_available(own_server)
     database.migrate(administrator, own_server)
+    provision_backup(administrator, own_server)
     passwords = [database.login_target(administrator, own_server, login).password or "" for login in Login]
 
     logs = "".join(path.read_text() for path in own_server.server_logs.iterdir() if path.is_file())

@@ -12,8 +12,8 @@ import click
 from lyceum.cli.analytics import build, docs, seal, validate
 from lyceum.cli.archives import archive
 from lyceum.cli.audit import audit
-from lyceum.cli.cleanup import cleanup
 from lyceum.cli.backup import backup, restore
+from lyceum.cli.cleanup import cleanup
 from lyceum.cli.collection import collect
 from lyceum.cli.invocation import Invocation, json_option
 from lyceum.cli.keys import keys

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from lyceum.database import Connection, migrate
-from lyceum.security.gate import check_security
 from lyceum.security.generation import rights_files
+from sql.security.departures import check_security  # type: ignore[import-not-found]
 from warehouse import Warehouse
 
 

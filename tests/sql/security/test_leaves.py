@@ -10,7 +10,7 @@ import pytest
 
 from lyceum.database import Connection
 from lyceum.partitions import drop_partition, ensure_ahead, ensure_for_dates
-from lyceum.security.gate import check_security
+from sql.security.departures import check_security  # type: ignore[import-not-found]
 from warehouse import Warehouse
 
 KEYS = "stage_one.event_keys"

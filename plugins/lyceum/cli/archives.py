@@ -132,6 +132,27 @@ def restore(invocation: Invocation, name: str, keep_days: int, as_of: datetime |
     invocation.result(restored, lambda console: _show_restored(console, restored))
 
 
+@archive.command(epilog="\b\nExample:\n    lyceum archive rewrite audit_logs_p2025m02")
+@click.argument("name")
+@as_of_option()
+@json_option
+@pass_invocation
+def rewrite(invocation: Invocation, name: str, as_of: datetime | None) -> None:
+    """Write a damaged archive again from its partition, as long as that is there.
+
+    An archive that is whole, and holds what the partition holds, is left alone.
+    """
+    from lyceum.archiving import archive_partition
+    from lyceum.archiving.listing import find_archive, list_archives
+    from lyceum.database import connect
+
+    with connect(invocation.target, autocommit=True) as connection:
+        entry = find_archive(connection, name)
+        archive_partition(connection, invocation.settings, entry.table, entry.name, as_of or invocation.clock())
+        entries = list_archives(connection, name=name)
+    invocation.result(entries, lambda console: _show_entries(console, entries))
+
+
 @archive.command(epilog="\b\nExample:\n    lyceum archive expire --dry-run")
 @as_of_option()
 @click.option("--dry-run", "is_dry_run", is_flag=True, help="Only say which.")

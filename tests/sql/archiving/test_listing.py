@@ -104,6 +104,22 @@ def test_what_is_not_whole_is_looked_at_again_by_the_next_sample(stocked: Archiv
         assert "1 is not whole" in str(report)
 
 
+def test_a_damaged_archive_is_written_again_as_long_as_its_partition_is_there(
+    stocked: Archiving, lyceum: Lyceum
+) -> None:
+    (entry,) = list_archives(stocked.connection, name=YEAR)
+    stocked.damage(entry.uri, flip_a_byte)
+
+    (rewritten,) = lyceum("archive", "rewrite", YEAR)
+
+    assert rewritten["uri"] == entry.uri
+    assert lyceum("archive", "verify", YEAR)["damaged"] == []
+    stocked.damage(entry.uri, flip_a_byte)
+    stocked.drop()
+    lyceum("archive", "rewrite", YEAR, code=2)
+    lyceum("archive", "verify", YEAR, code=6)
+
+
 @pytest.mark.parametrize("arguments", [[], ["--all", "--sample", "3"], [YEAR, "--all"], ["--sample", "0"]])
 def test_verify_wants_to_be_told_what(lyceum: Lyceum, arguments: list[str]) -> None:
     lyceum("archive", "verify", *arguments, code=2, is_json=False)

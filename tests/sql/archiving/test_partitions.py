@@ -18,6 +18,7 @@ import pytest
 from archived_partitions import AS_OF, MONTH, TRAIL, YEAR, YEARS, Archiving, cut, flip_a_byte, lose
 from lyceum import faults, partitions
 from lyceum.archiving import ArchiveError, restored_partitions, table_rows
+from lyceum.archiving.parquet_file import csv_of
 from lyceum.archiving.table_rows import copied_segments
 from lyceum.errors import ConfigurationError, RetryableError
 from lyceum.security.gate import check_security
@@ -425,6 +426,28 @@ def test_a_file_that_differs_from_the_partition_is_never_published(
     assert all(name.endswith(".part") for name in archiving.names())
 
 
+def test_rows_that_differ_from_the_archive_are_never_shown(
+    archiving: Archiving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archiving.fill_year()
+    archiving.archive()
+    archiving.drop()
+
+    def csv_with_another_score(*arguments: object) -> bytes:
+        # What a defect on the way out of the file would do: numerics of another scale.
+        return bytes(csv_of(*arguments)).replace(b'"0.10"', b'"0.1"')  # type: ignore[arg-type]
+
+    monkeypatch.setattr("lyceum.archiving.archive.csv_of", csv_with_another_score)
+
+    with pytest.raises(ArchiveError, match="the values of video_seconds_watched differ"):
+        archiving.restore()
+
+    assert archiving.rows() == []
+    assert restored_partitions(archiving.connection, AS_OF) == ()
+    monkeypatch.undo()
+    assert archiving.restore().rows > 0
+
+
 @pytest.mark.parametrize(
     "point", [name for name in faults.POINTS if name.startswith(("archive.", "partition_archive."))]
 )
@@ -457,6 +480,8 @@ def test_a_crash_while_restoring_shows_nobody_a_part_of_the_rows_and_the_next_ca
     _run_until(archiving, point, _RESTORE)
 
     assert archiving.rows() == []
+    # From the first moment on no clean-up takes away what is being brought back.
+    assert [kept.name for kept in restored_partitions(archiving.connection, AS_OF)] == [YEAR]
     assert not archiving.restore().was_there
     assert archiving.rows() == before
     assert archiving.is_archived()

@@ -55,7 +55,7 @@ create table ops.retention_policies (
 comment on table ops.retention_policies is 'How long rows of small tables and pages of reports stay. The library knows how to remove each subject.';
 
 insert into ops.retention_policies (subject, retention, cleanup) values
-('reporting.quality_pages', '7 days', 'daily'),
+('reporting.quality_pages', '90 days', 'daily'),
 ('stage_one.roster_quarantine', '90 days', 'weekly'),
 ('ops.expectation_results', '13 months', 'weekly'),
 ('ops.reconciliation_results', '13 months', 'weekly'),

@@ -210,7 +210,7 @@ def test_a_hold_past_its_grace_time_is_told_and_the_end_of_it_too(
     ensure_for_dates(connection, LEARNERS, [MONDAY])
     tenant.set_week("2024-05-06", "open")
 
-    assert cleanup("daily", WEEK_EXPIRES + timedelta(days=7, microseconds=-1)).overdue == ()
+    assert cleanup("daily", WEEK_EXPIRES + timedelta(days=90, microseconds=-1)).overdue == ()
     assert cleanup("daily", WEEK_EXPIRES + timedelta(days=7)).overdue == (LEARNERS,)
     cleanup("daily", WEEK_EXPIRES + timedelta(days=8))
     ((message,),) = connection.execute("select message from ops.alerts where resolved_at is null").fetchall()
@@ -287,7 +287,7 @@ def test_raw_data_may_not_be_told_to_live_for_less_than_a_day(connection: Connec
         )
 
 
-def test_pages_of_reports_go_after_seven_days_and_the_latest_stays(
+def test_pages_of_reports_go_after_ninety_days_and_the_latest_stays(
     connection: Connection, cleanup: Cleanup, warehouse: Warehouse
 ) -> None:
     from lyceum.reporting.quality import write_quality_report
@@ -301,10 +301,10 @@ def test_pages_of_reports_go_after_seven_days_and_the_latest_stays(
     write_quality_report(warehouse.target, warehouse.settings)
     folder = quality_folder(warehouse.settings)
 
-    cleanup("daily", clock + timedelta(days=7, microseconds=-1))
+    cleanup("daily", clock + timedelta(days=90, microseconds=-1))
     assert (folder / "build-1.html").exists()
-    report = cleanup("daily", clock + timedelta(days=7))
+    report = cleanup("daily", clock + timedelta(days=90))
 
-    assert "Removed 1 from reporting.quality_pages that were older than 7 days." in report.done
+    assert "Removed 1 from reporting.quality_pages that were older than 90 days." in report.done
     assert {path.name for path in folder.iterdir()} == {"latest.html", "index.html"}
     assert "build-1.html" not in (folder / "index.html").read_text()

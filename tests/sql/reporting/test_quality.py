@@ -377,7 +377,7 @@ def test_a_page_elsewhere_leaves_the_kept_ones_alone(story: Story, tmp_path: Pat
 def test_pages_go_when_they_have_outlived_their_policy(warehouse: Warehouse) -> None:
     warehouse.settings.create_directories()
     first = datetime(2026, 1, 1, 6, tzinfo=UTC)
-    clocks = [first, first + timedelta(minutes=1), first + timedelta(days=7, seconds=30)]
+    clocks = [first, first + timedelta(minutes=1), first + timedelta(days=90, seconds=30)]
     removed = []
     for clock in clocks:
         with warehouse.connect() as connection:

@@ -222,8 +222,10 @@ def test_pruning_keeps_what_is_kept_restorable(home: Home, backup: BaseBackup) -
     newest = create_backup(home.settings).backup
     instant = home.insert(60)
     home.insert(61)
-    switch(home)
     archive = home.folder.wal(str(backup.wal_archive))
+    assert archive_up_to_now(home.administrator(), archive, 60.0) is None
+    half = archive / f".{backup.last_segment}.17.part"
+    half.write_bytes(b"half")
     before = segments(archive)
 
     would = prune_backups(home.folder, 1, None, datetime.now(UTC), is_dry_run=True)
@@ -234,8 +236,9 @@ def test_pruning_keeps_what_is_kept_restorable(home: Home, backup: BaseBackup) -
     assert backup.name in report.removed
     assert [one.name for one in home.folder.backups()] == [newest.name] == list(report.kept)
     assert not leftover.exists()
+    assert not half.exists()
     assert min(segments(archive)) == newest.first_segment
-    assert min(path.name[:24] for path in archive.iterdir()) == newest.first_segment
+    assert min(path.name.lstrip(".")[:24] for path in archive.iterdir()) == newest.first_segment
     place = home.new_home()
     restore(home.settings, place, at=instant)
     numbers = numbers_in(restored_settings(home, place))

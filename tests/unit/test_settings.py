@@ -42,11 +42,16 @@ def test_a_child_process_reads_the_same_settings() -> None:
             "LYCEUM_TRANSIT_URL": "https://vault.example:8200/v1/transit/",
             "LYCEUM_TRANSIT_KEY": "people",
             "LYCEUM_TRANSIT_TOKEN": "secret",
+            "LYCEUM_BACKUP_FOLDER": "/mnt/other disk/lyceum",
+            "LYCEUM_BACKUP_DATABASE_URL": "postgresql://copies:secret@db.example/campus",
+            "LYCEUM_BACKUPS_KEPT": "30",
         },
         Path("/"),
     )
 
     assert Settings.from_environment(settings.environment(), Path("/elsewhere")) == settings
+    assert (settings.backups, settings.backups_kept) == (Path("/mnt/other disk/lyceum"), 30)
+    assert "copies" not in repr(settings)
     assert settings.server_options == (
         ("shared_buffers", "1GB"),
         ("search_path", '"$user", public'),
@@ -133,3 +138,9 @@ def test_folders_of_the_home_are_closed_to_others(tmp_path: Path) -> None:
     made = sorted(settings.home.iterdir())
     assert settings.secrets in made
     assert {path.stat().st_mode & 0o777 for path in made} == {0o700}
+
+
+@pytest.mark.parametrize("kept", ["0", "-1", "many"])
+def test_a_number_of_backups_that_keeps_none_is_refused(kept: str) -> None:
+    with pytest.raises(ConfigurationError, match="LYCEUM_BACKUPS_KEPT"):
+        Settings.from_environment({"LYCEUM_BACKUPS_KEPT": kept}, Path("/"))

@@ -118,9 +118,13 @@ def _obsolete(archive: str, found: Sequence[str], kept: Sequence[BaseBackup]) ->
 
 
 def _paths(archive: Path, log: ObsoleteLog) -> list[Path]:
-    """Return the files of obsolete segments, and the server's own notes of backups that began in them."""
-    notes = [path for path in sorted(archive.glob("*.backup.gz")) if path.name[:24] in log.segments]
-    return [*(archive / f"{name}.gz" for name in log.segments), *notes]
+    """Return the files of obsolete segments, the server's own notes of backups that began in them, and half-written copies."""
+    others = sorted([*archive.glob("*.backup.gz"), *archive.glob(".*.part")])
+    gone = set(log.segments)
+    return [
+        *(archive / f"{name}.gz" for name in log.segments),
+        *(path for path in others if path.name.lstrip(".")[:24] in gone),
+    ]
 
 
 def _size(path: Path) -> int:

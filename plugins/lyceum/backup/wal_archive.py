@@ -12,15 +12,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import psycopg
-
 from lyceum.backup.catalogue import BaseBackup, following, position, segment_name
-from lyceum.database import ConnectionTarget, connect
+from lyceum.database import Connection, ConnectionTarget, connect
 from lyceum.errors import ConfigurationError
 
 _SEGMENT = re.compile(r"[0-9A-F]{24}")
 _BLOCK = 1 << 20
 _POLL_SECONDS = 0.1
+_BEHIND = "The server's archiver has not failed: it is behind. Try again later."
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,20 +117,31 @@ def archive_up_to_now(administrator: ConnectionTarget, archive: Path, seconds: f
         name = segment_name(timeline, position(switched), segment_bytes)
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            if (archive / f"{name}.gz").exists():
+            if (archive / f"{name}.gz").exists() and not _is_waiting(connection, name):
                 return None
             time.sleep(_POLL_SECONDS)
-        return f"The segment {name} of the log is not in {archive} after {seconds:.0f} seconds. {archiver_problem(connection)}"
+        return f"The segment {name} of the log is not in {archive} after {seconds:.0f} seconds. {_failure(connection) or _BEHIND}"
 
 
-def archiver_problem(connection: psycopg.Connection[tuple[object, ...]]) -> str:
-    """Return a sentence about what the server's archiver does, for a person who wonders why a segment does not come."""
+def _is_waiting(connection: Connection, name: str) -> bool:
+    """Say whether the server has still to archive a segment: a file of its name in the archive may be somebody else's."""
+    waiting = connection.execute("select from pg_ls_archive_statusdir() where name = %s", [f"{name}.ready"]).fetchone()
+    return waiting is not None
+
+
+def failing_archiver(administrator: ConnectionTarget) -> str | None:
+    """Return a sentence about the server's archiver when its last attempt failed."""
+    with connect(administrator, autocommit=True, application_name="lyceum backup") as connection:
+        return _failure(connection)
+
+
+def _failure(connection: Connection) -> str | None:
     row = connection.execute(
         "select failed_count, last_failed_wal, last_failed_time from pg_stat_archiver "
         "where last_failed_time > coalesce(last_archived_time, '-infinity')"
     ).fetchone()
     if row is None:
-        return "The server's archiver has not failed: it is behind. Try again later."
+        return None
     return (
         f"The server's archiver has failed {row[0]} times, last with {row[1]}: the server's log says why. Until it is "
         "mended the log stays in the server's folder and fills that disk."

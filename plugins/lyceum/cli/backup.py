@@ -80,9 +80,10 @@ def create(invocation: Invocation) -> None:
 @json_option
 @pass_invocation
 def list_all(invocation: Invocation) -> None:
-    """List the backups and until when each can be restored."""
+    """List the backups and until when each can be restored. Exits 1 while the running server fails to archive its log."""
     from lyceum.backup import backup_folder
-    from lyceum.backup.wal_archive import archived_at, gap_of, segments
+    from lyceum.backup.wal_archive import archived_at, failing_archiver, gap_of, segments
+    from lyceum.database import EmbeddedServer
 
     folder = backup_folder(invocation.settings)
     found: list[dict[str, Any]] = []
@@ -130,6 +131,12 @@ def list_all(invocation: Invocation) -> None:
         console.print(table)
 
     invocation.result(found, show)
+    server = EmbeddedServer(invocation.settings)
+    if invocation.settings.database_url is None and server.wal_archive is not None and server.status().is_running:
+        problem = failing_archiver(server.target())
+        if problem is not None:
+            invocation.stderr.print(problem, markup=False)
+            sys.exit(1)
 
 
 @backup.command(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from lyceum import database
 from lyceum.audit import list_accesses
 from lyceum.cli import main
 from lyceum.database import connect
+from rosters import Roster
 from sql.backup.conftest import Home, numbers_in, restored_settings  # type: ignore[import-not-found]
 
 Call = Callable[..., Any]
@@ -83,6 +86,31 @@ def test_a_backup_is_made_listed_verified_and_restored_and_each_is_told(home: Ho
         ("backup", True, second["name"]),
         ("prune", True, None),
     ]
+
+
+def test_a_restore_tries_the_keys_and_says_when_they_open_no_name(home: Home, lyceum: Call, tmp_path: Path) -> None:
+    as_of = "2024-05-15T12:30:00Z"
+    delivery = Roster([("u1", "student", "ada", "ada@school.example")], [("math", "Mathematics")]).write(
+        tmp_path / "sis"
+    )
+    lyceum("organization", "add", "school", "--as-of", as_of)
+    lyceum("roster", str(delivery), "--organization", "school", "--identity", "mbox", "--as-of", as_of)
+    lyceum("backup", "create")
+    others = tmp_path / "other keys"
+    shutil.copytree(home.settings.keys, others)
+    for path in others.rglob("*"):
+        if path.is_file() and path.stat().st_size == 32:
+            path.write_bytes(bytes(32))
+    place = home.new_home()
+
+    right = lyceum("restore", "--latest", "--into", str(home.new_home()))
+    wrong = lyceum("restore", "--latest", "--into", str(place), "--keys", str(others), code=1)
+
+    assert (right["problems"], right["notes"]) == ([], [])
+    (problem,) = wrong["problems"]
+    assert "names cannot be read" in problem
+    assert "ada" not in problem.lower()
+    assert place.exists(), "what was restored stays, for somebody to look at"
 
 
 @pytest.mark.parametrize(

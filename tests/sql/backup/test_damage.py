@@ -17,11 +17,19 @@ import psycopg
 import pyarrow
 import pytest
 
-from lyceum.backup import BaseBackup, DamagedBackupError, create_backup, prune_backups, restore, verify_backup
+from lyceum.backup import (
+    BaseBackup,
+    DamagedBackupError,
+    create_backup,
+    creation,
+    prune_backups,
+    restore,
+    verify_backup,
+)
 from lyceum.backup.catalogue import RECORD, StoredPart
 from lyceum.backup.manifest import compression_by_name, open_part
 from lyceum.backup.stored_files import digest_of
-from lyceum.backup.wal_archive import segments
+from lyceum.backup.wal_archive import archive_up_to_now, failing_archiver, segments
 from lyceum.errors import ConfigurationError, RetryableError
 from sql.backup.conftest import Home, numbers_in, restored_settings  # type: ignore[import-not-found]
 
@@ -214,8 +222,10 @@ def test_pruning_keeps_what_is_kept_restorable(home: Home, backup: BaseBackup) -
     newest = create_backup(home.settings).backup
     instant = home.insert(60)
     home.insert(61)
-    switch(home)
     archive = home.folder.wal(str(backup.wal_archive))
+    assert archive_up_to_now(home.administrator(), archive, 60.0) is None
+    half = archive / f".{backup.last_segment}.17.part"
+    half.write_bytes(b"half")
     before = segments(archive)
 
     would = prune_backups(home.folder, 1, None, datetime.now(UTC), is_dry_run=True)
@@ -226,8 +236,9 @@ def test_pruning_keeps_what_is_kept_restorable(home: Home, backup: BaseBackup) -
     assert backup.name in report.removed
     assert [one.name for one in home.folder.backups()] == [newest.name] == list(report.kept)
     assert not leftover.exists()
+    assert not half.exists()
     assert min(segments(archive)) == newest.first_segment
-    assert min(path.name[:24] for path in archive.iterdir()) == newest.first_segment
+    assert min(path.name.lstrip(".")[:24] for path in archive.iterdir()) == newest.first_segment
     place = home.new_home()
     restore(home.settings, place, at=instant)
     numbers = numbers_in(restored_settings(home, place))
@@ -249,3 +260,33 @@ def test_a_server_that_cannot_archive_is_not_backed_up_in_silence(home: Home) ->
     assert shutil.disk_usage(archive).free > 0
     with psycopg.connect(home.administrator().conninfo("postgres")) as connection:
         assert connection.execute("show archive_command").fetchone() != ("true",)
+
+
+def test_a_log_that_the_archive_does_not_take_is_told_and_kept(
+    home: Home, backup: BaseBackup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody else's file stands where the segment should go, as when two servers write into one archive."""
+    monkeypatch.setattr(creation, "_ARCHIVE_SECONDS", 2.0)
+    archive = home.folder.wal(str(backup.wal_archive))
+    with home.connect() as connection:
+        row = connection.execute("select pg_walfile_name(pg_current_wal_insert_lsn())").fetchone()
+        assert row is not None
+        kept = archive / f"{row[0]}.gz"
+        kept.write_bytes(b"of another server")
+        home.insert(70)
+
+        assert "is not in" in str(archive_up_to_now(home.administrator(), archive, 2.0))
+        report = create_backup(home.settings)
+
+        assert report.wal_problem is not None
+        assert str(row[0]) in report.wal_problem
+        assert failing_archiver(home.administrator()) is not None
+        assert kept.read_bytes() == b"of another server"
+        kept.unlink()
+        waiting = 1
+        while waiting:
+            connection.execute("select pg_switch_wal()")
+            waiting = connection.execute("select from pg_ls_archive_statusdir() where name like '%.ready'").rowcount
+    second = create_backup(home.settings)
+    assert second.wal_problem is None
+    assert verify_backup(home.folder, report.backup).gap is None, "the server kept what the archive did not take"

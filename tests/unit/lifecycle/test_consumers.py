@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[3]
 # Files that name the raw table and read no row of it, and what they do with the name.
 NOT_READERS = {
     "plugins/lyceum/analytics/build.py": "analyzes it for the planner",
+    "plugins/lyceum/backup/restoring.py": "counts the rows of a restored copy",
     "plugins/lyceum/collect/columns.py": "makes rows of it",
     "plugins/lyceum/collect/runs.py": "makes its partitions",
     "plugins/lyceum/lifecycle/holds.py": "registers who reads it",

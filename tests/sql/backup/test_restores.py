@@ -63,7 +63,7 @@ def backup(home: Home) -> BaseBackup:
         connection.execute(
             """
             insert into ops.archives values
-                (1, 'stage_two.learner_day_states', '2024-01-01', 'learner_day_states/1/week.parquet', 1, 14, %s, '{}', now())
+                (1, 'stage_two.learner_day_states', '2024-01-01', 'learner_day_states/1/week.parquet', 1, 14, %s, '{}', now(), now())
             """,
             [hashlib.sha256(b"rows of a week").digest()],
         )

@@ -14,7 +14,7 @@ from lyceum.supervisor import AirflowServices
 from warehouse import SharedServer, Warehouse
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def airflow(
     shared_server: SharedServer, template: ConnectionTarget, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Warehouse, dict[str, str]]]:

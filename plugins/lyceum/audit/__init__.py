@@ -1,6 +1,7 @@
 """The audit trail: who did what, in rows that nobody changes, sealed into a chain whose head lies outside the database."""
 
 from lyceum.audit.access import (
+    IDS_AT_MOST,
     Access,
     Entry,
     Outcome,
@@ -17,9 +18,11 @@ from lyceum.audit.heads import FileHeads, Head, Heads, heads_of_home
 from lyceum.audit.listing import LoggedAccess, list_accesses
 from lyceum.audit.rights_changes import record_changes_of_rights
 from lyceum.audit.sealer import SealReport, seal_and_tell, seal_audit_batches
+from lyceum.audit.taking_up import TakenUp, take_up
 from lyceum.audit.verification import Finding, FindingKind, Verification, verify_trail
 
 __all__ = [
+    "IDS_AT_MOST",
     "Access",
     "CollectionReport",
     "Entry",
@@ -32,6 +35,7 @@ __all__ = [
     "LoggedAccess",
     "Outcome",
     "SealReport",
+    "TakenUp",
     "Verification",
     "acknowledge_gaps",
     "announced",
@@ -48,6 +52,7 @@ __all__ = [
     "record_changes_of_rights",
     "seal_and_tell",
     "seal_audit_batches",
+    "take_up",
     "tell_gaps",
     "verify_trail",
 ]

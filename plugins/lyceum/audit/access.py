@@ -30,6 +30,9 @@ Decision: TypeAlias = Literal["allowed", "denied", "failed"]
 
 TABLE = "audit.audit_logs"
 
+IDS_AT_MOST = 200
+"""A row of the trail has room for so many ids; its row count says how many there were."""
+
 # What a slug, a login, a source, a relation or an id may look like.
 _NAME = re.compile(r"[a-z0-9_][a-z0-9_./,-]*", re.ASCII)
 

@@ -160,15 +160,11 @@ def export(
 @pass_invocation
 def collect(invocation: Invocation) -> None:
     """Collect the server's log and changes of rights now, and seal. The schedule collects every 5 minutes and seals every minute."""
-    from lyceum.audit import collect_server_logs, log_folder, record_changes_of_rights, seal_and_tell, tell_gaps
-    from lyceum.database import connect
+    from lyceum.audit import take_up
 
-    folder = log_folder(invocation.settings)
-    with connect(invocation.target, autocommit=True, application_name="lyceum audit") as connection:
-        report = collect_server_logs(connection, folder) if folder is not None else None
-        changes = record_changes_of_rights(connection)
-        sealed = seal_and_tell(connection, invocation.target, invocation.settings)
-        gaps = tell_gaps(connection, invocation.target, invocation.settings.alert_url)
+    taken = take_up(invocation.target, invocation.settings)
+    report, changes, gaps = taken.log, taken.changes_of_rights, taken.unacknowledged_gaps
+    rows_sealed = taken.sealed.batch.row_count if taken.sealed.batch else 0
 
     def show(console: Console) -> None:
         if report is None:
@@ -176,7 +172,7 @@ def collect(invocation: Invocation) -> None:
         else:
             console.print(f"{report.lines:,} lines of the server's log, {report.rows:,} of them rows of the trail.")
         console.print(f"{changes:,} rows about rights.")
-        console.print(f"{sealed.batch.row_count if sealed.batch else 0:,} rows sealed, {sealed.rows_waiting:,} wait.")
+        console.print(f"{rows_sealed:,} rows sealed, {taken.sealed.rows_waiting:,} wait.")
         if gaps:
             console.print(f"{gaps:,} gaps that nobody has acknowledged: lyceum audit list --action gap")
 
@@ -185,8 +181,8 @@ def collect(invocation: Invocation) -> None:
             "lines": report.lines if report is not None else None,
             "rows": report.rows if report is not None else None,
             "changes_of_rights": changes,
-            "rows_sealed": sealed.batch.row_count if sealed.batch else 0,
-            "rows_waiting": sealed.rows_waiting,
+            "rows_sealed": rows_sealed,
+            "rows_waiting": taken.sealed.rows_waiting,
             "unacknowledged_gaps": gaps,
         },
         show,

@@ -15,9 +15,6 @@ if TYPE_CHECKING:
 
     from lyceum.vault import IndexedColumn, Profile
 
-# A row of the trail has room for so many ids; its row count says how many there were.
-_NAMED_AT_MOST = 200
-
 
 @click.group()
 def people() -> None:
@@ -43,7 +40,7 @@ def find(
     invocation: Invocation, organization: str, email: str | None, username: str | None, sourced_id: str | None
 ) -> None:
     """Find people by an exact value of their profile, by the blind index; letter case of addresses and user names is ignored."""
-    from lyceum.audit import Access, audited_transaction
+    from lyceum.audit import IDS_AT_MOST, Access, audited_transaction
     from lyceum.organizations import find_organization
     from lyceum.vault import find_people, open_person_keys, read_profiles
 
@@ -59,7 +56,7 @@ def find(
             with open_person_keys(invocation.settings, connection) as keys:
                 profiles = read_profiles(connection, keys, tenant.organization_id, user_ids)
         entry.row_count = len(profiles)
-        entry.detail["user_ids"] = sorted(profiles)[:_NAMED_AT_MOST]
+        entry.detail["user_ids"] = sorted(profiles)[:IDS_AT_MOST]
     _print(invocation, profiles, user_ids)
 
 

@@ -10,15 +10,12 @@ from typing import Any
 from uuid import UUID
 
 from lyceum import organizations
-from lyceum.audit import Access, prepare_trail, record_access
+from lyceum.audit import IDS_AT_MOST, Access, prepare_trail, record_access
 from lyceum.database import Connection
 from lyceum.errors import ConfigurationError
 from lyceum.records import Reason
 
 DISCARDED = "quarantine_discarded"
-
-# A row of the trail has room for so many ids; its row count says how many rows there were.
-_TOLD_AT_MOST = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +66,7 @@ class Selection:
         """Return what the audit trail keeps of the selection."""
         if self.quarantine_ids is None:
             return {"reason": self.reason}
-        return {"reason": self.reason, "quarantine_ids": list(self.quarantine_ids)[:_TOLD_AT_MOST]}
+        return {"reason": self.reason, "quarantine_ids": list(self.quarantine_ids)[:IDS_AT_MOST]}
 
 
 SELECTED = """

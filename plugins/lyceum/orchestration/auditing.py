@@ -14,28 +14,21 @@ _log = logging.getLogger(__name__)
 def collect() -> dict[str, int]:
     """Collect the server's log and the changes of rights, seal them, and tell of gaps; return the counts."""
     from lyceum import audit
-    from lyceum.database import connect, target
+    from lyceum.database import target
 
     where = settings()
-    warehouse = target(where)
-    folder = audit.log_folder(where)
-    report = audit.CollectionReport()
-    with connect(warehouse, autocommit=True, application_name="lyceum audit") as connection:
-        if folder is None:
-            _log.info(
-                "LYCEUM_SERVER_LOG_FOLDER is not set, and the server is not ours: its log is not collected, the catalogue is."
-            )
-        else:
-            report = audit.collect_server_logs(connection, folder)
-        changes = audit.record_changes_of_rights(connection)
-        audit.seal_and_tell(connection, warehouse, where)
-        unacknowledged = audit.tell_gaps(connection, warehouse, where.alert_url)
+    taken = audit.take_up(target(where), where)
+    if taken.log is None:
+        _log.info(
+            "LYCEUM_SERVER_LOG_FOLDER is not set, and the server is not ours: its log is not collected, the catalogue is."
+        )
+    report = taken.log or audit.CollectionReport()
     counts = {
         "lines": report.lines,
         "rows": report.rows,
-        "changes_of_rights": changes,
+        "changes_of_rights": taken.changes_of_rights,
         "new_gaps": len(report.gaps),
-        "unacknowledged_gaps": unacknowledged,
+        "unacknowledged_gaps": taken.unacknowledged_gaps,
     }
     _log.info("%s", ", ".join(f"{count:,} {name}" for name, count in counts.items()))
     return counts

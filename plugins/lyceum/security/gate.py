@@ -29,6 +29,7 @@ from lyceum.security.rights import (
     LEAF_SCHEMA,
     OTHER_GRANTS,
     OWNER,
+    PRODUCT_ROLES,
     PUBLIC,
     RELATIONS,
     ROLES,
@@ -171,7 +172,7 @@ def _roles(found: Catalogue) -> Iterator[Finding]:
                 )
         elif one.is_administrator:
             continue
-        elif one.member in _PRODUCT_ROLES or one.role not in database_roles():
+        elif one.member in PRODUCT_ROLES or one.role not in database_roles():
             # Direct logins are members of one tenant role, and auth.logins decides what they are.
             yield Finding("role membership", one.member, f"a member of {one.role}", "no member", mend)
 
@@ -452,9 +453,6 @@ def _definer(function: FoundFunction) -> Iterator[Finding]:
             f"the owner {DEFINER}",
             f"alter function {function.signature} owner to {DEFINER};",
         )
-
-
-_PRODUCT_ROLES = frozenset(role.name for role in ROLES)
 
 
 def _bodies(function: Function, repeatable: Path) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from textwrap import indent
 
 from lyceum.security.rights import (
     DEFINER,
@@ -71,7 +72,7 @@ def policy_statement(table: str, reader: Reader) -> str:
     return (
         f"create policy {policy_name(reader)} on {table}\n"
         f"as permissive for select to {reader.database_role}\n"
-        f"using (\n{_indented(reader.rows.condition, 4)}\n);\n"
+        f"using (\n{indent(reader.rows.condition, ' ' * 4)}\n);\n"
     )
 
 
@@ -189,7 +190,3 @@ def _handed_over(kind: str, relation: Relation) -> str:
 
 def _listed(names: tuple[str, ...], by: int) -> str:
     return ",\n".join(" " * by + name for name in names)
-
-
-def _indented(text: str, by: int) -> str:
-    return "\n".join(" " * by + line for line in text.split("\n"))

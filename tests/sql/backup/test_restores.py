@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import base64
 import gzip
-import hashlib
 import os
+import shutil
 import signal
 import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import psycopg
 import pytest
 
+from archived_partitions import AS_OF, MONTH, TRAIL, keep_week_of_format_1
 from lyceum import database
+from lyceum.archiving import archive_partition
 from lyceum.audit import (
     Access,
     FindingKind,
@@ -36,12 +39,19 @@ from lyceum.backup import (
     verify_backup,
 )
 from lyceum.backup.manifest import compression_by_name, open_part
+from lyceum.backup.operations import UnsoundRestoreError
+from lyceum.backup.stored_files import store_files
 from lyceum.database import EmbeddedServer, connect
 from lyceum.errors import ConfigurationError
+from lyceum.organizations import add_organization
+from lyceum.partitions import ensure_for_dates
 from lyceum.security.tokens.internal import KEY_FILE as TOKEN_KEY
 from lyceum.settings import Settings
 from lyceum.vault import open_person_keys
 from sql.backup.conftest import Home, numbers_in, restored_settings  # type: ignore[import-not-found]
+
+ARCHIVES = 5
+"""Four of a sealed week, one of a month of the trail."""
 
 
 def seal(settings: Settings) -> None:
@@ -54,19 +64,13 @@ def seal(settings: Settings) -> None:
 
 @pytest.fixture(scope="module")
 def backup(home: Home) -> BaseBackup:
-    """The base backup of the file, made over the number 1, an archive and a sealed trail."""
+    """The base backup of the file, made over the number 1, the archives of a week and of a month, and a sealed trail."""
     home.insert(1)
-    archive = home.settings.archives / "learner_day_states" / "1" / "week.parquet"
-    archive.parent.mkdir(parents=True)
-    archive.write_bytes(b"rows of a week")
-    with connect(home.administrator()) as connection:
-        connection.execute(
-            """
-            insert into ops.archives values
-                (1, 'stage_two.learner_day_states', '2024-01-01', 'learner_day_states/1/week.parquet', 1, 14, %s, '{}', now(), now())
-            """,
-            [hashlib.sha256(b"rows of a week").digest()],
-        )
+    with connect(home.administrator(), autocommit=True) as connection:
+        add_organization(connection, "ou", "OU", "Europe/London", AS_OF)
+        keep_week_of_format_1(connection, home.settings.archives)
+        ensure_for_dates(connection, TRAIL, [date(2013, 2, 1)])
+        archive_partition(connection, home.settings, TRAIL, MONTH, AS_OF)
     seal(home.settings)
     report = create_backup(home.settings)
     assert report.wal_problem is None
@@ -86,7 +90,7 @@ def test_an_instant_comes_back_with_exactly_its_rows(home: Home, backup: BaseBac
     assert report.problems == ()
     assert report.reached is not None
     assert report.reached <= instant
-    assert report.archives == 1
+    assert report.archives == ARCHIVES
     assert [note for note in report.notes if "older state" in note], "the heads outside the database are newer"
     assert numbers_in(restored_settings(home, place)) == [1, 2, 3]
     restored = restored_settings(home, place)
@@ -260,16 +264,35 @@ def test_a_drill_says_what_is_missing_and_leaves_nothing_behind(home: Home, back
 
     assert report.is_sound
     assert list((home.settings.home / "drills").iterdir()) == []
-    lost = home.settings.archives / "learner_day_states" / "1" / "week.parquet"
-    content = lost.read_bytes()
     with connect(home.administrator()) as connection:
-        connection.execute("update ops.archives set sha256 = '\\x00'")
-    with pytest.raises(Exception, match=r"week\.parquet is lost or damaged"):
+        connection.execute(
+            "update ops.archives set row_count = row_count + 1 where table_name = 'stage_one.event_keys'"
+        )
+        connection.execute("update ops.partition_archives set row_count = row_count + 1")
+    with pytest.raises(UnsoundRestoreError, match=r"audit_logs.+ lost or damaged.+event_keys.+ lost or damaged"):
         drill(home.settings)
     with connect(home.administrator()) as connection:
-        connection.execute("update ops.archives set sha256 = %s", [hashlib.sha256(content).digest()])
-        rows = connection.execute("select kind, is_success, backup from ops.backup_runs order by begun_at").fetchall()
-    assert [(kind, is_success) for kind, is_success, _ in rows] == [("drill", True), ("drill", False)]
+        connection.execute(
+            "update ops.archives set row_count = row_count - 1 where table_name = 'stage_one.event_keys'"
+        )
+        connection.execute("update ops.partition_archives set row_count = row_count - 1")
+        rows = connection.execute(
+            "select kind, is_success from ops.backup_runs order by begun_at desc limit 2"
+        ).fetchall()
+    assert rows == [("drill", False), ("drill", True)]
+
+
+def test_archives_with_a_place_of_their_own_are_not_copied_and_are_looked_at_there(
+    home: Home, backup: BaseBackup, tmp_path: Path
+) -> None:
+    place = tmp_path / "archives"
+    shutil.copytree(home.settings.archives, place)
+    settings = replace(home.settings, archives_url=place.as_uri())
+
+    assert not [file.path for file in store_files(settings, home.folder) if file.path.endswith(".parquet")]
+    next(place.rglob("*.parquet")).unlink()
+    with pytest.raises(UnsoundRestoreError, match=f"is lost or damaged: {place}.+ is missing"):
+        drill(settings)
 
 
 def test_a_home_that_is_lost_comes_back_from_the_backup_folder_and_the_keys(home: Home, backup: BaseBackup) -> None:
@@ -287,7 +310,7 @@ def test_a_home_that_is_lost_comes_back_from_the_backup_folder_and_the_keys(home
     report = restore_warehouse(other, place, at=None, keys=keys)
 
     assert report.problems == ()
-    assert report.archives == 1
+    assert report.archives == ARCHIVES
     assert 40 in numbers_in(restored_settings(home, place))
     assert sorted(path.name for path in (place / "keys").iterdir()) >= sorted(path.name for path in keys.iterdir())
     assert verify_backup(home.folder, backup).gap is None

@@ -83,12 +83,15 @@ def tell_overdue_holds(
     for table, held in sorted(overdue.items()):
         oldest = min(held, key=lambda hold: (hold.expired_at, hold.name))
         count = len({hold.name for hold in held})
+        waiting = (
+            f"An expired partition of {table} waits" if count == 1 else f"{count} expired partitions of {table} wait"
+        )
         raise_alert(
             target,
             address,
             _KIND,
             table,
-            f"{count} expired partitions of {table} wait longer than they should; the oldest, {oldest.name}, since "
+            f"{waiting} longer than they should; the oldest, {oldest.name}, since "
             f"{oldest.expired_at:{_INSTANT}}, held by {oldest.held_by}, because {oldest.reason}. "
             "Expected whoever needs them to be done by now: see to it; `lyceum status` lists them.",
         )

@@ -73,12 +73,21 @@ _RUNNING_BUILD = """
 # Of years, too: a week belongs to the year of its Monday, its days to their own, and an open week keeps both.
 _OPEN_WEEKS = """
     select
-        week_start,
-        week_start + 7,
-        format('%%s organizations have the week of %%s open', count(*), week_start)
-    from ops.week_states
-    where state = 'open'
-    group by week_start
+        weeks.week_start,
+        weeks.week_start + 7,
+        case
+            when count(*) = 1 then format('%%s has the week of %%s open', min(organizations.slug), weeks.week_start)
+            else format(
+                '%%s organizations, such as %%s, have the week of %%s open',
+                count(*),
+                min(organizations.slug),
+                weeks.week_start
+            )
+        end
+    from ops.week_states as weeks
+    inner join core.organizations as organizations on weeks.organization_id = organizations.organization_id
+    where weeks.state = 'open'
+    group by weeks.week_start
 """
 
 _UNSEALED_AUDIT = """

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
 from aging import Cleanup, leaves
+from lyceum import organizations
 from lyceum.database import Connection
 from lyceum.errors import ConfigurationError
 from lyceum.lifecycle import read_holds
@@ -85,9 +87,14 @@ def test_a_week_that_an_organization_has_open_is_on_hold_and_named(
     report = cleanup("weekly", WEEK_EXPIRES)
 
     held = {hold.name: (hold.held_by, hold.reason) for hold in report.holds}
-    why = ("seal", "1 organizations have the week of 2024-05-06 open")
+    why = ("seal", "college has the week of 2024-05-06 open")
     assert held["learner_analytics_p2024w19"] == why
     assert held["event_keys_p2024w19"] == why
+    other = organizations.add_organization(connection, "university", "University", "UTC", WEEK_EXPIRES)
+    replace(tenant, organization=other).set_week("2024-05-06", "open")
+    reasons = {hold.reason for hold in cleanup("weekly", WEEK_EXPIRES).holds}
+    assert reasons == {"2 organizations, such as college, have the week of 2024-05-06 open"}
+    replace(tenant, organization=other).set_week("2024-05-06", "sealed")
     # No force overrules an open week.
     forced = cleanup("weekly", WEEK_EXPIRES, force_reason="Because I can.")
     assert "learner_analytics_p2024w19" in {hold.name for hold in forced.holds}
@@ -215,8 +222,8 @@ def test_a_hold_past_its_grace_time_is_told_and_the_end_of_it_too(
     cleanup("daily", WEEK_EXPIRES + timedelta(days=8))
     ((message,),) = connection.execute("select message from ops.alerts where resolved_at is null").fetchall()
     assert message.startswith(
-        "1 expired partitions of stage_two.learner_analytics wait longer than they should; the oldest, learner_analytics_p2024w19, "
-        "since 2024-05-21 00:00 UTC, held by seal, because 1 organizations have the week of 2024-05-06 open."
+        "An expired partition of stage_two.learner_analytics waits longer than they should; the oldest, learner_analytics_p2024w19, "
+        "since 2024-05-21 00:00 UTC, held by seal, because college has the week of 2024-05-06 open."
     )
     tenant.set_week("2024-05-06", "sealed")
     cleanup("weekly", WEEK_EXPIRES + timedelta(days=9))

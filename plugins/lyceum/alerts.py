@@ -19,10 +19,25 @@ from lyceum.errors import LyceumError
 
 _log = logging.getLogger(__name__)
 
-Kind: TypeAlias = Literal["task_failed", "run_late", "audit_gap", "audit_heads", "partition_held"]
+Kind: TypeAlias = Literal[
+    "task_failed",
+    "run_late",
+    "audit_gap",
+    "audit_heads",
+    "partition_held",
+    "build_behind",
+    "view_stale",
+    "records_refused",
+    "backup_old",
+    "log_not_archived",
+    "trail_unsealed",
+    "server_busy",
+    "disk_filling",
+    "monitoring_failed",
+]
 """`task_failed`: a task failed for good. `run_late`: a run was not over when it should have been. `audit_gap`: parts of the
 server's log were gone before they were collected. `audit_heads`: heads of the audit trail are gone. `partition_held`: expired
-partitions of a table are on hold for too long."""
+partitions of a table are on hold for too long. The others are what monitoring found: docs/operations.md has a section a kind."""
 
 _POST_SECONDS = 5.0
 

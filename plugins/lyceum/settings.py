@@ -33,7 +33,8 @@ class Settings:
     the embedded server's configuration, `server_user` names the account it runs as when Lyceum itself runs as root. Alerts
     are posted to `alert_url`, if there is one. `archives_url` is where archives lie; None means a folder in `home`. Backups go
     to `backup_folder`, None means a folder of the home; of a server of one's own they are made as the login of
-    `backup_database_url`, and the schedule keeps the newest `backups_kept`.
+    `backup_database_url`, and the schedule keeps the newest `backups_kept`. Its statistics are read as the login of
+    `monitor_database_url`; None means the pipeline's.
     """
 
     home: Path
@@ -51,6 +52,7 @@ class Settings:
     token_issuer: IssuerSettings | None = None
     backup_folder: Path | None = None
     backup_database_url: str | None = field(default=None, repr=False)
+    monitor_database_url: str | None = field(default=None, repr=False)
     backups_kept: int = _BACKUPS_KEPT
 
     @classmethod
@@ -67,6 +69,7 @@ class Settings:
         LYCEUM_ARCHIVES_URL: where archives lie, a folder or any URL that fsspec knows; its secrets belong elsewhere.
         LYCEUM_BACKUP_FOLDER: where backups go, best on another disk; default `backups` in the home. LYCEUM_BACKUP_DATABASE_URL: a
         server of one's own, for a login with REPLICATION. LYCEUM_BACKUPS_KEPT: how many the schedule keeps, default 7.
+        LYCEUM_MONITOR_DATABASE_URL: a server of one's own, for the login `lyceum_monitor`; without it the pipeline measures.
         Those of `KeySettings.from_environment` and `IssuerSettings.from_environment`, too.
 
         Raises `ConfigurationError` when a value cannot be used.
@@ -94,6 +97,9 @@ class Settings:
             token_issuer=IssuerSettings.from_environment(environ, cwd),
             backup_folder=_folder(environ.get("LYCEUM_BACKUP_FOLDER"), cwd),
             backup_database_url=_database_url(environ.get("LYCEUM_BACKUP_DATABASE_URL"), "LYCEUM_BACKUP_DATABASE_URL"),
+            monitor_database_url=_database_url(
+                environ.get("LYCEUM_MONITOR_DATABASE_URL"), "LYCEUM_MONITOR_DATABASE_URL"
+            ),
             backups_kept=_backups_kept(environ.get("LYCEUM_BACKUPS_KEPT")),
         )
 
@@ -112,6 +118,7 @@ class Settings:
             "LYCEUM_ARCHIVES_URL": self.archives_url or "",
             "LYCEUM_BACKUP_FOLDER": str(self.backup_folder or ""),
             "LYCEUM_BACKUP_DATABASE_URL": self.backup_database_url or "",
+            "LYCEUM_MONITOR_DATABASE_URL": self.monitor_database_url or "",
             "LYCEUM_BACKUPS_KEPT": str(self.backups_kept) if self.backups_kept != _BACKUPS_KEPT else "",
             **self.key_settings.environment(),
             **(self.token_issuer.environment() if self.token_issuer is not None else {}),

@@ -123,5 +123,20 @@ begin
             end;
         end if;
     end loop;
+
+    -- Statistics of all sessions. Where the account may not grant it, monitoring sees its own sessions and says less.
+    if not pg_has_role('lyceum_monitor', 'pg_monitor', 'member') then
+        begin
+            grant pg_monitor to lyceum_monitor;
+        exception
+            when insufficient_privilege then
+                raise notice 'lyceum_monitor is no member of pg_monitor. Let a superuser run: grant pg_monitor to lyceum_monitor';
+        end;
+    end if;
+
+    -- Where pg_stat_statements lies.
+    if to_regnamespace('extensions') is not null then
+        grant usage on schema extensions to lyceum_monitor;
+    end if;
 end;
 $$;

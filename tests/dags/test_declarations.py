@@ -41,6 +41,7 @@ DEADLINES = {
     "maintain_monthly": 24 * 60,
     "build_analytics": 60,
     "collect_audit_logs": 20,
+    "monitor_warehouse": 15,
     "collect_raw_data": 60,
     "seal_audit_trail": 10,
     "sync_roster": 60,
@@ -52,6 +53,7 @@ DEADLINES = {
 IN_WORDS = {
     "* * * * *": "every minute",
     "2-59/5 * * * *": "every 5 minutes",
+    "4-59/5 * * * *": "every 5 minutes",
     "*/15 * * * *": "every 15 minutes",
     "13-59/15 * * * *": "every 15 minutes",
     "10 */4 * * *": "every 4 hours",

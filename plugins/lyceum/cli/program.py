@@ -18,6 +18,7 @@ from lyceum.cli.collection import collect
 from lyceum.cli.invocation import Invocation, json_option
 from lyceum.cli.keys import keys
 from lyceum.cli.logins import login
+from lyceum.cli.monitoring import metrics, monitor
 from lyceum.cli.organizations import organization
 from lyceum.cli.people import people
 from lyceum.cli.quarantine import quarantine
@@ -33,7 +34,7 @@ from lyceum.errors import LyceumError, RetryableError
 from lyceum.log_fields import with_fields
 
 _FAMILIES: dict[str, tuple[click.Command, ...]] = {
-    "The warehouse": (run, up, down, status, migrate, psql),
+    "The warehouse": (run, up, down, status, monitor, metrics, migrate, psql),
     "Backups": (backup, restore),
     "Data": (organization, source, collect, roster, simulate, quarantine),
     "Analytics": (build, refresh, validate, seal, report, docs),

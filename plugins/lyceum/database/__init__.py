@@ -7,6 +7,7 @@ from lyceum.database.connection import (
     connect,
     ensure_available,
     ensure_databases,
+    monitor_target,
     target,
 )
 from lyceum.database.connection_target import ConnectionTarget
@@ -29,6 +30,7 @@ __all__ = [
     "ensure_databases",
     "login_target",
     "migrate",
+    "monitor_target",
     "pending_migrations",
     "target",
 ]

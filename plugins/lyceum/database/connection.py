@@ -9,7 +9,12 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import TupleRow
 
-from lyceum.database.connection_target import ConnectionTarget, external_pipeline_target, external_target
+from lyceum.database.connection_target import (
+    ConnectionTarget,
+    external_monitor_target,
+    external_pipeline_target,
+    external_target,
+)
 from lyceum.database.logins import Login, login_target, provision_airflow
 from lyceum.database.server import EmbeddedServer
 from lyceum.errors import ConfigurationError, RetryableError
@@ -49,6 +54,13 @@ def administrator_target(settings: Settings) -> ConnectionTarget:
     if settings.database_url is not None:
         return external_target(settings)
     return EmbeddedServer(settings).target()
+
+
+def monitor_target(settings: Settings) -> ConnectionTarget:
+    """Return the warehouse that the settings mean, for the login that reads the server's statistics. Raises as `target` does."""
+    if settings.database_url is not None:
+        return external_monitor_target(settings)
+    return login_target(EmbeddedServer(settings).target(), settings, Login.MONITOR)
 
 
 def ensure_available(settings: Settings) -> ConnectionTarget:

@@ -123,6 +123,16 @@ def external_pipeline_target(settings: Settings) -> ConnectionTarget:
     return _described("LYCEUM_PIPELINE_DATABASE_URL", settings.pipeline_database_url, settings)
 
 
+def external_monitor_target(settings: Settings) -> ConnectionTarget:
+    """Return the target of monitoring's login on an external server: the pipeline's where none is configured.
+
+    Raises `ConfigurationError` when libpq cannot read the URL.
+    """
+    if settings.monitor_database_url is None:
+        return external_pipeline_target(settings)
+    return _described("LYCEUM_MONITOR_DATABASE_URL", settings.monitor_database_url, settings)
+
+
 def _described(variable: str, url: str, settings: Settings) -> ConnectionTarget:
     try:
         keywords = {name: str(value) for name, value in conninfo_to_dict(url).items() if value is not None}

@@ -45,6 +45,7 @@ _STORES: Mapping[str, _RowStore] = {
     "ops.view_expectation_results": _RowStore("refreshes.as_of", _REFRESH, _NOT_THE_LAST_REFRESH),
     "ops.view_reconciliation_results": _RowStore("refreshes.as_of", _REFRESH, _NOT_THE_LAST_REFRESH),
     "ops.alerts": _RowStore("stored.resolved_at", may_go="stored.resolved_at is not null"),
+    "ops.metrics": _RowStore("stored.measured_at"),
     QUALITY_PAGES: _RowStore("stored.as_of"),
 }
 

@@ -152,6 +152,7 @@ def _roles(found: Catalogue) -> Iterator[Finding]:
                 f"alter role {role.name} {mend};",
             )
     described = {(parent, role.name) for role in ROLES for parent in role.member_of}
+    allowed = {(parent, role.name) for role in ROLES for parent in role.may_be_member_of}
     memberships = {(one.role, one.member) for one in found.memberships}
     for parent, member in sorted(described - memberships):
         if not (parent == OWNER and member == "lyceum_pipeline"):
@@ -170,7 +171,7 @@ def _roles(found: Catalogue) -> Iterator[Finding]:
                     "a member that has no rights until it becomes the role",
                     f"{mend} run: lyceum migrate",
                 )
-        elif one.is_administrator:
+        elif one.is_administrator or (one.role, one.member) in allowed:
             continue
         elif one.member in PRODUCT_ROLES or one.role not in database_roles():
             # Direct logins are members of one tenant role, and auth.logins decides what they are.

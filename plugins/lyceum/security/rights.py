@@ -141,13 +141,15 @@ class Grant:
 class DatabaseRole:
     """A role of the product: the attributes that it has, and the roles that it is a member of.
 
-    `may_log_in`: the operator may give it a password. Whatever is not named here it must not have.
+    `may_log_in`: the operator may give it a password. `may_be_member_of`: where the account that migrates may grant it.
+    Whatever is not named here it must not have.
     """
 
     name: str
     attributes: frozenset[str] = frozenset()
     member_of: tuple[str, ...] = ()
     may_log_in: bool = False
+    may_be_member_of: tuple[str, ...] = ()
 
 
 def database_roles(roles: tuple[TenantRole, ...] = TENANT_ROLES) -> tuple[str, ...]:
@@ -161,7 +163,7 @@ ROLES: tuple[DatabaseRole, ...] = (
     *(DatabaseRole(name) for name in database_roles()),
     DatabaseRole(AUTHENTICATOR, member_of=database_roles(), may_log_in=True),
     DatabaseRole("lyceum_pipeline", frozenset({"inherit", "bypassrls"}), (OWNER,), may_log_in=True),
-    DatabaseRole("lyceum_monitor", frozenset({"inherit"}), may_log_in=True),
+    DatabaseRole("lyceum_monitor", frozenset({"inherit"}), may_log_in=True, may_be_member_of=("pg_monitor",)),
 )
 PRODUCT_ROLES = tuple(role.name for role in ROLES)
 
@@ -461,6 +463,8 @@ _TABLES: tuple[Relation, ...] = (
         "ops.build_steps",
         "ops.builds",
         "ops.expectation_results",
+        "ops.metric_series",
+        "ops.metrics",
         "ops.partition_drops",
         "ops.partition_holds",
         "ops.partition_policies",
@@ -560,7 +564,7 @@ SCHEMAS: tuple[Schema, ...] = (
     Schema("auth", (*database_roles(), AUTHENTICATOR), kept_elsewhere=True),
     Schema("build"),
     Schema("core", (DEFINER,)),
-    Schema("extensions", kept_elsewhere=True),
+    Schema("extensions", ("lyceum_monitor",), kept_elsewhere=True),
     Schema("ops", (DEFINER,)),
     Schema("partitions"),
     Schema("public", (PUBLIC,), kept_elsewhere=True),

@@ -196,7 +196,7 @@ def _begin(
             _abandon_build(connection)
             return begun
         person = find_person(connection, settings, tenant, user_id)
-        require_impersonal(f"{reason or ''} {approved_by}" if reason else approved_by, person.profiles)
+        require_impersonal(reason or "", person.profiles)
         _abandon_build(connection)
     # Otherwise the next build would move rows to an id that is gone.
     rekey_merged_users(target)

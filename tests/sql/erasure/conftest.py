@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -45,20 +47,21 @@ YEAR = "aggregated_analytics_p2026"
 YEARS = "stage_three.aggregated_analytics"
 
 
-def roster(*, without: str | None = None) -> Roster:
-    users = [user for user in USERS if user[0] != without]
-    ada = [(user[0], "teacher") for user in users if user[0] == USERS[0][0]]
+def roster(mathematics: str = "Mathematics") -> Roster:
     return Roster(
-        users,
-        [("math", "Mathematics"), ("art", "Art"), ("lab", "Laboratory")],
+        USERS,
+        [("math", mathematics), ("art", "Art"), ("lab", "Laboratory")],
         [
             *(
                 (f"e-{course}-{user[0]}", course, user[0], user[1], "2026-03-16", "")
                 for course in ("math", "art")
-                for user in users
+                for user in USERS
             ),
             # She teaches, too.
-            *((f"e-lab-{key}", "lab", key, role, "2026-03-16", "") for key, role in (("sis-bob", "student"), *ada)),
+            *(
+                (f"e-lab-{key}", "lab", key, role, "2026-03-16", "")
+                for key, role in (("sis-bob", "student"), (USERS[0][0], "teacher"))
+            ),
         ],
     )
 
@@ -97,6 +100,7 @@ class School:
             )
         self.campus.build(MONDAY + DAY)
         third = MONDAY + 2 * WEEK
+        self.campus.build(third)
         for campus in (self.campus, self.other):
             campus.apply(third + HOUR, roster())
             campus.collect(
@@ -120,6 +124,13 @@ class School:
         # A day that no build has seen.
         for campus in (self.campus, self.other):
             campus.collect(third + 2 * DAY + HOUR, campus.statement(ADA, third + 2 * DAY))
+        return self
+
+    def settle(self) -> School:
+        """Let there be people and some events of theirs, and nothing built: enough for somebody to be erased."""
+        self.campus.found(MONDAY)
+        self.campus.apply(MONDAY + HOUR, roster())
+        self.campus.collect(MONDAY + 2 * HOUR, self.campus.statement(ADA, MONDAY + HOUR))
         return self
 
     def ids_of_ada(self, campus: Campus | None = None) -> list[int]:
@@ -235,12 +246,6 @@ def make_school(warehouse: Warehouse, folder: Path) -> School:
     return School(warehouse, Campus(warehouse, folder), Campus(warehouse, folder, "other"), folder)
 
 
-@pytest.fixture
-def school(warehouse: Warehouse, tmp_path: Path) -> School:
-    """A filled school of this test alone."""
-    return make_school(warehouse, tmp_path / "delivered").fill()
-
-
 @pytest.fixture(scope="module")
 def module_school(
     shared_server: SharedServer, template: ConnectionTarget, tmp_path_factory: pytest.TempPathFactory
@@ -249,3 +254,74 @@ def module_school(
     folder = tmp_path_factory.mktemp("school")
     with shared_server.database(folder / "home", template) as lent:
         yield make_school(lent, folder / "delivered").fill()
+
+
+@pytest.fixture
+def school(shared_server: SharedServer, module_school: School, tmp_path: Path) -> Iterator[School]:
+    """A filled school of this test alone."""
+    with copied(shared_server, module_school, tmp_path) as copy:
+        yield copy
+
+
+@pytest.fixture
+def twin(shared_server: SharedServer, module_school: School, tmp_path: Path) -> Iterator[School]:
+    """Another one, in which nobody is erased."""
+    with copied(shared_server, module_school, tmp_path / "twin") as copy:
+        yield copy
+
+
+@contextmanager
+def copied(shared_server: SharedServer, school: School, folder: Path) -> Iterator[School]:
+    """Lend a copy of a school, with its keys and its home."""
+    shutil.copytree(school.settings.home, folder / "home")
+    original = school.warehouse.administrator
+    with shared_server.database(folder / "home", original) as lent:
+        keys = sql.Identifier(f"{lent.administrator.dbname}_keys")
+        with connect(original.with_database("postgres"), autocommit=True) as connection:
+            connection.execute(
+                sql.SQL("create database {} template {}").format(keys, sql.Identifier(f"{original.dbname}_keys"))
+            )
+            connection.execute(sql.SQL("grant connect on database {} to lyceum_pipeline").format(keys))
+        yield make_school(lent, folder / "delivered")
+
+
+def totals(connection: Connection) -> dict[str, list[Any]]:
+    """Return the sums of every number of every published table, by organization, course, day or period, type and scope."""
+    return {table: _sums(connection, table) for table in PUBLISHED}
+
+
+PUBLISHED = (
+    "stage_two.learner_analytics",
+    "stage_two.trainer_analytics",
+    "stage_two.organization_analytics",
+    "stage_three.aggregated_analytics",
+    "stage_three.mv_learner_analytics_summary",
+    "stage_three.mv_organization_metrics",
+    "ops.batches",
+    "stage_one.quarantine",
+)
+_KEYS = ("organization_id", "course_id", "activity_date", "period_type", "period_start", "subject_type", "scope")
+
+
+def _sums(connection: Connection, table: str) -> list[Any]:
+    columns = connection.execute(
+        """
+        select attname, format_type(atttypid, null) from pg_attribute
+        where attrelid = %s::regclass and attnum > 0 and not attisdropped order by attnum
+        """,
+        [table],
+    ).fetchall()
+    keys = [name for name, _ in columns if name in _KEYS]
+    sums = [name for name, kind in columns if kind in ("bigint", "integer", "numeric") and not name.endswith("_id")]
+    flags = [name for name, kind in columns if kind == "boolean"]
+    query = sql.SQL("select {keys}, count(*), {sums} from {table} group by {keys}").format(
+        keys=sql.SQL(", ").join(map(sql.Identifier, keys)),
+        sums=sql.SQL(", ").join(
+            [
+                *(sql.SQL("sum({})").format(sql.Identifier(name)) for name in sums),
+                *(sql.SQL("count(*) filter (where {})").format(sql.Identifier(name)) for name in flags),
+            ]
+        ),
+        table=sql.Identifier(*table.split(".")),
+    )
+    return sorted(connection.execute(query).fetchall(), key=str)

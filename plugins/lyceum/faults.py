@@ -88,6 +88,18 @@ POINTS: tuple[str, ...] = (
     "cleanup.archived",
     "cleanup.rows_removed",
     "cleanup.holds_kept",
+    # One person who is erased.
+    "erasure.begun",
+    "erasure.registered",
+    "erasure.keys_destroyed",
+    "erasure.rows_rekeyed",
+    "erasure.tables_committed",
+    "erasure.archive_recorded",
+    "erasure.archives_rewritten",
+    "erasure.reports_cleared",
+    "erasure.logins_dropped",
+    "erasure.certified",
+    "erasure.committed",
 )
 
 

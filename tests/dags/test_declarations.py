@@ -30,6 +30,7 @@ PUBLISHES = {
     "build_analytics",
     "cleanup_daily",
     "cleanup_weekly",
+    "erase_person",
     "refresh_learner_summary",
     "refresh_organization_metrics",
 }

@@ -20,7 +20,7 @@ from lyceum.archiving.errors import ArchiveError
 from lyceum.archiving.files import ArchiveFiles, measure
 from lyceum.archiving.manifest import FORMAT, ColumnSummary, Manifest, SegmentSummary, combined_checksum
 from lyceum.archiving.parquet_file import csv_of, read_parquet, summarize_parquet, write_parquet
-from lyceum.archiving.scope import ArchiveScope, find_rows
+from lyceum.archiving.scope import ArchiveScope, TableRows, find_rows
 from lyceum.archiving.table_rows import Key, Shape, copied_segments, key_at, read_shape, summarize_segments
 from lyceum.database import Connection
 
@@ -48,14 +48,19 @@ def manifest_name(uri: str) -> str:
 
 
 def write_archive(connection: Connection, files: ArchiveFiles, scope: ArchiveScope) -> tuple[str, Manifest]:
-    """Write the archive, read it back, compare it with the table, and publish it under a name of its content.
+    """Write the archive of a table's rows, read it back, compare it with the table, and publish it under a name of its content.
 
     The transaction of `connection` must see one snapshot (repeatable read) and have called `pin_text_forms`. Memory is
     bounded by a segment. Returns the archive's name and manifest. Raises `ArchiveError` when the file does not hold what
     the database says; then nothing was published.
     """
-    shape = read_shape(connection, scope)
-    rows = find_rows(connection, scope)
+    return write_rows(connection, files, scope, find_rows(connection, scope), read_shape(connection, scope))
+
+
+def write_rows(
+    connection: Connection, files: ArchiveFiles, scope: ArchiveScope, rows: TableRows, shape: Shape
+) -> tuple[str, Manifest]:
+    """Write the archive of a scope from `rows`, which may be elsewhere than in its table. See `write_archive`."""
     with files.stage(scope.prefix) as sink:
         ends = write_parquet(copied_segments(connection, rows, shape), sink, scope, shape)
     faults.reach("archive.staged")
@@ -130,26 +135,32 @@ def load_archive(connection: Connection, files: ArchiveFiles, archive: StoredArc
     Partitions must exist, and hold no row of this scope. Call `open_archive` and `pin_text_forms` before. Raises
     `ArchiveError`; the caller's transaction must then be rolled back.
     """
-    columns = tuple(Column(summary.name, summary.type) for summary in manifest.columns)
-    _require_columns(connection, archive.scope, columns)
+    _require_columns(connection, archive.scope, _columns_of(manifest))
+    copy_archive(connection, files, archive, manifest, find_rows(connection, archive.scope).relation)
+    require_rows(connection, manifest)
+
+
+def copy_archive(
+    connection: Connection, files: ArchiveFiles, archive: StoredArchive, manifest: Manifest, relation: sql.Identifier
+) -> None:
+    """Copy the archive's rows into a relation that has its columns. Nothing is compared."""
+    columns = _columns_of(manifest)
     names = sql.SQL(", ").join(sql.Identifier(column.name) for column in columns)
-    relation = find_rows(connection, archive.scope).relation
     statement = sql.SQL("copy {} ({}) from stdin (format csv)").format(relation, names)
     with files.open(archive.uri) as source, connection.cursor() as cursor, cursor.copy(statement) as copy:
         for batch in read_parquet(source, archive.scope, columns):
             copy.write(csv_of(columns, batch))
-    require_rows(connection, manifest)
 
 
 def summarize_rows(connection: Connection, like: Manifest) -> Manifest:
     """Return what the database says of the rows now, cut into segments as in `like`, in the form of a manifest."""
+    shape = Shape(_columns_of(like), like.order_by, read_shape(connection, like.scope).nullable)
+    return summarize_rows_at(connection, like, find_rows(connection, like.scope), shape)
+
+
+def summarize_rows_at(connection: Connection, like: Manifest, rows: TableRows, shape: Shape) -> Manifest:
+    """Return the same of `rows`, which may be elsewhere than in the table."""
     scope = like.scope
-    rows = find_rows(connection, scope)
-    shape = Shape(
-        tuple(Column(summary.name, summary.type) for summary in like.columns),
-        like.order_by,
-        read_shape(connection, scope).nullable,
-    )
     ends: list[Key] = list(like.segment_ends)
     if not ends and like.segments:
         count = 0
@@ -159,6 +170,10 @@ def summarize_rows(connection: Connection, like: Manifest) -> Manifest:
         ends.append(())  # the last one is never looked at
     parts = summarize_segments(connection, rows, shape, ends)
     return _manifest(scope, shape, parts, like.segment_ends, like.byte_length, like.sha256, like.format)
+
+
+def _columns_of(manifest: Manifest) -> tuple[Column, ...]:
+    return tuple(Column(summary.name, summary.type) for summary in manifest.columns)
 
 
 def require_rows(connection: Connection, manifest: Manifest) -> None:

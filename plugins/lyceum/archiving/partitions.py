@@ -81,7 +81,7 @@ def archive_partition(
     """
     scope = scope_of_partition(parent_table, partition_name)
     files = archive_files(settings)
-    with _archive_lock(connection, scope):
+    with archive_lock(connection, scope):
         with _snapshot(connection):
             relation_id = _relation_id(connection, scope)
             record = _read_record(connection, scope)
@@ -138,7 +138,7 @@ def restore_partition(
     scope = scope_of_partition(parent_table, partition_name)
     files = archive_files(settings)
     restored_until = as_of + keep
-    with _archive_lock(connection, scope):
+    with archive_lock(connection, scope):
         record = _read_record(connection, scope)
         if record is None:
             raise ConfigurationError(
@@ -380,7 +380,7 @@ def _snapshot(connection: Connection) -> Iterator[None]:
 
 
 @contextmanager
-def _archive_lock(connection: Connection, scope: ArchiveScope) -> Iterator[None]:
+def archive_lock(connection: Connection, scope: ArchiveScope) -> Iterator[None]:
     """Let one session at a time write or restore the archive of a partition: its files are staged under one name.
 
     A lock of the session, because it must be there before the snapshot of the transaction is taken.

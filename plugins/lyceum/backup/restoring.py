@@ -352,6 +352,7 @@ def _start_and_check(
         rows = _count_rows(connection)
         version: Any = connection.execute("select max(data_version) from ops.organization_watermarks").fetchone()
         erased = _erase_again(restored, connection, backup)
+        notes += _erased_and_there_again(restored, connection, backup)
         key_problems, key_notes = _check_keys(restored, connection)
         ensure_audit_partitions(connection)
         detail = {"backup": backup.name, "at": report.asked_for.isoformat() if report.asked_for else "latest"}
@@ -380,6 +381,24 @@ def _erase_again(restored: Settings, connection: Connection, backup: BaseBackup)
     ensure_key_database(restored)
     with open_person_keys(restored, connection) as keys:
         return sum(keys.destroy(one.organization_id, one.user_id, one.erased_at) for one in erasures)
+
+
+def _erased_and_there_again(restored: Settings, connection: Connection, backup: BaseBackup) -> list[str]:
+    """Say who of those who were erased has rows of their own again, in the words that erase them."""
+    return [
+        f"A person who was erased on {one.erased_at:%Y-%m-%d} is user {one.user_id} again, without a name. Erase them once more: "
+        f"lyceum erase --organization {slug} --user {one.user_id}"
+        for one in registered_erasures(restored, backup.warehouse_id)
+        for (slug,) in connection.execute(
+            """
+            select organizations.slug
+            from core.users
+            inner join core.organizations on users.organization_id = organizations.organization_id
+            where users.organization_id = %s and users.user_id = %s
+            """,
+            [one.organization_id, one.user_id],
+        ).fetchall()
+    ]
 
 
 def _check_keys(restored: Settings, connection: Connection) -> tuple[list[str], list[str]]:

@@ -15,6 +15,7 @@ from lyceum.cli.audit import audit
 from lyceum.cli.backup import backup, restore
 from lyceum.cli.cleanup import cleanup
 from lyceum.cli.collection import collect
+from lyceum.cli.erasure import erase
 from lyceum.cli.invocation import Invocation, json_option
 from lyceum.cli.keys import keys
 from lyceum.cli.logins import login
@@ -38,7 +39,7 @@ _FAMILIES: dict[str, tuple[click.Command, ...]] = {
     "Backups": (backup, restore),
     "Data": (organization, source, collect, roster, simulate, quarantine),
     "Analytics": (build, refresh, validate, seal, report, docs),
-    "Lifecycle": (cleanup, archive),
+    "Lifecycle": (cleanup, archive, erase),
     "Security": (keys, people, security, token, login, audit),
 }
 

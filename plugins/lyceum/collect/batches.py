@@ -65,7 +65,8 @@ class BatchWriter:
 
     `maintenance` is another connection, in autocommit mode, on which partitions are made. `restore_week` reopens a sealed
     week inside the transaction of the connection that it is given; `find_archived` finds event ids of sealed weeks.
-    `last_roster_id` is the last roster whose merges of users the run's dictionaries know.
+    `last_roster_id` is the last roster whose merges of users the run's dictionaries know, `erasures` how many people had been
+    erased before they looked anybody up.
     """
 
     connection: Connection
@@ -79,6 +80,7 @@ class BatchWriter:
     run_id: str
     known_ids: KnownIds
     last_roster_id: int
+    erasures: int
 
     def write(self, batch: PreparedBatch) -> BatchOutcome | None:
         """Commit the batch and return what it did; None when another run has collected it already.
@@ -144,6 +146,7 @@ class BatchWriter:
         faults.reach("collect.quarantine_written")
         if accepted:
             self._follow_merges(batch.batch_id)
+            self._require_known_people(batch.batch_id)
         self._close_unused_weeks(weeks.plan, used)
         outcome = BatchOutcome(
             records_read=accepted + judgement.duplicates + reasons.total() if is_replay else batch.records_read,
@@ -257,6 +260,42 @@ class BatchWriter:
                     "batch_id": batch_id,
                     "as_of": self.as_of,
                 },
+            )
+
+    def _require_known_people(self, batch_id: int) -> None:
+        """Refuse rows of somebody who was erased since the run looked them up: the id must not come back."""
+        row = self.connection.execute(
+            """
+            select
+                (select count(*) from ops.erasures where organization_id = %(organization_id)s and is_rekeyed)
+                > %(erasures)s
+                and exists (
+                    select
+                    from stage_one.raw_data_collection as events
+                    cross join unnest(array[events.learner_id, events.trainer_id]) as people (user_id)
+                    where
+                        events.organization_id = %(organization_id)s
+                        and events.batch_id = %(batch_id)s
+                        and events.collected_at = %(as_of)s
+                        and people.user_id is not null
+                        and not exists (
+                            select
+                            from core.users
+                            where users.organization_id = %(organization_id)s and users.user_id = people.user_id
+                        )
+                )
+            """,
+            {
+                "organization_id": self.organization_id,
+                "erasures": self.erasures,
+                "batch_id": batch_id,
+                "as_of": self.as_of,
+            },
+        ).fetchone()
+        if row == (True,):
+            raise RetryableError(
+                "A person of the batch was erased while it was being prepared. Nothing of it was written: collect again, and "
+                "whoever did it becomes a new user."
             )
 
     def _close_unused_weeks(self, plan: WeekPlan, used: NDArray[np.int64]) -> None:

@@ -179,6 +179,7 @@ def open_run(
                 run_id=run_id,
                 known_ids=KnownIds(tenant.organization_id),
                 last_roster_id=_last_roster_id(names, tenant.organization_id),
+                erasures=_count_erasures(names, tenant.organization_id),
             ),
         )
         try:
@@ -338,6 +339,14 @@ class Collector:
 def _last_roster_id(connection: Connection, organization_id: int) -> int:
     row = connection.execute(
         "select coalesce(max(roster_id), 0) from ops.rosters where organization_id = %s", [organization_id]
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def _count_erasures(connection: Connection, organization_id: int) -> int:
+    row = connection.execute(
+        "select count(*) from ops.erasures where organization_id = %s and is_rekeyed", [organization_id]
     ).fetchone()
     assert row is not None
     return int(row[0])

@@ -411,6 +411,7 @@ _TABLES: tuple[Relation, ...] = (
         "ops.batches",
         "ops.build_batches",
         "ops.build_users",
+        "ops.erasures",
         "ops.inputs",
         "ops.lrs_cursors",
         "ops.partition_archives",
@@ -561,7 +562,7 @@ SCHEMAS: tuple[Schema, ...] = (
     Schema("api", database_roles()),
     Schema("audit", (OWNER, AUTHENTICATOR), kept_elsewhere=True),
     Schema("audited", (DEFINER,)),
-    Schema("auth", (*database_roles(), AUTHENTICATOR), kept_elsewhere=True),
+    Schema("auth", (*database_roles(), AUTHENTICATOR, OWNER), kept_elsewhere=True),
     Schema("build"),
     Schema("core", (DEFINER,)),
     Schema("extensions", ("lyceum_monitor",), kept_elsewhere=True),
@@ -591,6 +592,10 @@ FUNCTIONS: tuple[Function, ...] = (
     Function("audit.refuse_change()", "audit/function_refuse_change.sql", executors=(OWNER,)),
     Function("audit.server_id()", "audit/function_server_id.sql", executors=(OWNER,)),
     Function("auth.claims()", "auth/function_claims.sql", is_definer=True, executors=database_roles()),
+    # Called by the pipeline when a person is erased, who may neither read nor write the table.
+    Function(
+        "auth.forget_people(bigint,bigint[])", "auth/function_forget_people.sql", is_definer=True, executors=(OWNER,)
+    ),
     # For the services alone, before they become a tenant.
     Function(
         "auth.find_tenant(text,bigint,bigint)",

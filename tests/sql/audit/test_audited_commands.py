@@ -61,12 +61,13 @@ AUDITED: dict[str, tuple[str, ...]] = {
 AUDITED_ELSEWHERE: dict[str, tuple[str, ...]] = {
     "cleanup": ("cleanup_forced",),
     "archive restore": ("archive_restored",),
+    "erase": ("person_erasure_begun", "person_erased"),
     "backup create": ("backup_created",),
     "backup prune": ("backups_pruned",),
     "restore": ("backup_restored",),
 }
-"""Whose rows are asserted beside what they need (tests/sql/{backup,archiving,lifecycle}): a server of their own, a partition that is
-gone. A clean-up leaves one when it is forced."""
+"""Whose rows are asserted beside what they need (tests/sql/{backup,archiving,lifecycle,erasure}): a server of their own, a partition that
+is gone, a person. A clean-up leaves one when it is forced."""
 
 NOT_AUDITED: dict[str, str] = {
     "backup list": _SHOWS_NOBODY,

@@ -14,6 +14,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from lyceum.errors import ConfigurationError
 from lyceum.key_settings import KeySettings
+from lyceum.serving_settings import ServingSettings
 from lyceum.token_settings import IssuerSettings
 
 _DATABASE_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
@@ -52,6 +53,7 @@ class Settings:
     backup_folder: Path | None = None
     backup_database_url: str | None = field(default=None, repr=False)
     backups_kept: int = _BACKUPS_KEPT
+    serving: ServingSettings = field(default_factory=ServingSettings)
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str], cwd: Path) -> Settings:
@@ -67,7 +69,7 @@ class Settings:
         LYCEUM_ARCHIVES_URL: where archives lie, a folder or any URL that fsspec knows; its secrets belong elsewhere.
         LYCEUM_BACKUP_FOLDER: where backups go, best on another disk; default `backups` in the home. LYCEUM_BACKUP_DATABASE_URL: a
         server of one's own, for a login with REPLICATION. LYCEUM_BACKUPS_KEPT: how many the schedule keeps, default 7.
-        Those of `KeySettings.from_environment` and `IssuerSettings.from_environment`, too.
+        Those of `KeySettings`, `IssuerSettings` and `ServingSettings`, too: see their `from_environment`.
 
         Raises `ConfigurationError` when a value cannot be used.
         """
@@ -95,6 +97,7 @@ class Settings:
             backup_folder=_folder(environ.get("LYCEUM_BACKUP_FOLDER"), cwd),
             backup_database_url=_database_url(environ.get("LYCEUM_BACKUP_DATABASE_URL"), "LYCEUM_BACKUP_DATABASE_URL"),
             backups_kept=_backups_kept(environ.get("LYCEUM_BACKUPS_KEPT")),
+            serving=ServingSettings.from_environment(environ),
         )
 
     def environment(self) -> dict[str, str]:
@@ -115,6 +118,7 @@ class Settings:
             "LYCEUM_BACKUPS_KEPT": str(self.backups_kept) if self.backups_kept != _BACKUPS_KEPT else "",
             **self.key_settings.environment(),
             **(self.token_issuer.environment() if self.token_issuer is not None else {}),
+            **self.serving.environment(),
         }
         return {name: value for name, value in variables.items() if value}
 

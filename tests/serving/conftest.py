@@ -1,106 +1,16 @@
-"""The API over a warehouse of three organizations whose people have the same numbers, asked as its callers do."""
+"""The API over a warehouse of three organizations whose people have the same ids and other numbers."""
 
 from __future__ import annotations
 
-import asyncio
-import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from typing import Any
+from collections.abc import Iterator
 
-import httpx
 import pytest
 
+from api_callers import Caller, api_settings, calling
 from lyceum.audit import ensure_audit_partitions
-from lyceum.database import Connection, ConnectionTarget, Login, login_target
-from lyceum.security.tokens.claims import Role
-from lyceum.security.tokens.development import development_issuer
-from lyceum.serving.application import Application, make_application
-from lyceum.serving_settings import ServingSettings
-from lyceum.settings import Settings
+from lyceum.database import Connection, ConnectionTarget
 from three_organizations import World, make_world
-from warehouse import SharedServer, Warehouse
-
-
-def now() -> datetime:
-    return datetime.now(UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """An answer as it came."""
-
-    status: int
-    headers: httpx.Headers
-    content: bytes
-
-    @property
-    def body(self) -> Any:
-        return json.loads(self.content)
-
-    @property
-    def data(self) -> Any:
-        return self.body["data"]
-
-
-class Caller:
-    """Asks an application in a loop of its own, which runs only while it is asked or told to do something."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self.application: Application = make_application(settings, now)
-        self._loop = asyncio.new_event_loop()
-        self._alive = self.application.router.lifespan_context(self.application)
-        self._loop.run_until_complete(self._alive.__aenter__())
-        transport = httpx.ASGITransport(self.application)
-        self._client = httpx.AsyncClient(transport=transport, base_url="http://lyceum.test")
-
-    def token(self, role: Role, organization: int = 2, user: int | None = None, *scopes: str) -> str:
-        issuer = development_issuer(self.settings)
-        return issuer.mint(role, f"school-{organization}", now(), user_id=user, scopes=scopes)
-
-    def get(self, address: str, token: str | None = None, **headers: str) -> Reply:
-        return self.request("GET", address, token, **headers)
-
-    def request(
-        self, method: str, address: str, token: str | None = None, *, content: bytes | None = None, **headers: str
-    ) -> Reply:
-        (reply,) = self.together([(method, address, token, headers, content)])
-        return reply
-
-    def together(self, requests: list[tuple[str, str, str | None, dict[str, str], bytes | None]]) -> list[Reply]:
-        """Ask all at the same time."""
-
-        async def one(
-            method: str, address: str, token: str | None, headers: dict[str, str], content: bytes | None
-        ) -> Reply:
-            sent = {name.replace("_", "-"): value for name, value in headers.items()}
-            if token is not None:
-                sent["Authorization"] = f"Bearer {token}"
-            found = await self._client.request(method, address, headers=sent, content=content)
-            return Reply(found.status_code, found.headers, found.content)
-
-        async def every() -> list[Reply]:
-            return list(await asyncio.gather(*(one(*request) for request in requests)))
-
-        return self._loop.run_until_complete(every())
-
-    def run(self, make: Callable[[], Any]) -> Any:
-        """Run what a function returns in the loop of the application."""
-        return self._loop.run_until_complete(make())
-
-    def close(self) -> None:
-        self._loop.run_until_complete(self._client.aclose())
-        self._loop.run_until_complete(self._alive.__aexit__(None, None, None))
-        self._loop.close()
-
-
-def api_settings(server: SharedServer, warehouse: Warehouse, **serving: Any) -> Settings:
-    """Return the settings of the API over a warehouse of the tests."""
-    target = login_target(warehouse.administrator, server.settings, Login.API)
-    return replace(warehouse.settings, serving=ServingSettings(database_url=target.url(), **serving))
+from warehouse import SharedServer
 
 
 @pytest.fixture(scope="module")
@@ -113,16 +23,24 @@ def world(
     with shared_server.database(home, template) as warehouse, warehouse.connect(autocommit=True) as connection:
         made = make_world(warehouse, connection)
         ensure_audit_partitions(connection)
+        _give_everybody_other_numbers(connection)
         yield made
 
 
-@contextmanager
-def calling(settings: Settings) -> Iterator[Caller]:
-    caller = Caller(settings)
-    try:
-        yield caller
-    finally:
-        caller.close()
+def _give_everybody_other_numbers(connection: Connection) -> None:
+    number = "organization_id * 1000 + {} * 100 + {} * 10"
+    of_rows = number.format("subject_id", "coalesce(course_id, 0)")
+    connection.execute(
+        f"""
+        update stage_three.aggregated_analytics
+        set event_count = {of_rows}, completions = {of_rows}, learners_active = {of_rows}, cohort_size = {of_rows}
+        """.encode()
+    )
+    summary = number.format("learner_id", "course_id")
+    connection.execute(f"update audited.learner_analytics_summary set weekly_event_count = {summary}".encode())
+    connection.execute("update audited.organization_metrics set weekly_active_learners = organization_id * 1000")
+    for view in ("mv_learner_analytics_summary", "mv_organization_metrics"):
+        connection.execute(f"refresh materialized view stage_three.{view}".encode())
 
 
 @pytest.fixture(scope="module")
@@ -130,14 +48,3 @@ def caller(shared_server: SharedServer, world: World) -> Iterator[Caller]:
     """The API of the world, whose limits no test of contents reaches."""
     with calling(api_settings(shared_server, world.warehouse, requests_per_minute=1_000_000)) as made:
         yield made
-
-
-def trail(connection: Connection, request_id: str) -> list[tuple[Any, ...]]:
-    """Return what the audit trail says of a request."""
-    return connection.execute(
-        """
-        select action, resource, decision, organization_id, actor_user_id, actor_role, row_count, detail
-        from audit.audit_logs where request_id = %s
-        """,
-        [request_id],
-    ).fetchall()

@@ -29,6 +29,7 @@ def now() -> datetime:
 class Reply:
     """An answer as it came."""
 
+    token: str
     status: int
     headers: httpx.Headers
     content: bytes
@@ -70,19 +71,32 @@ class Caller:
     def together(self, requests: list[tuple[str, str, str | None, dict[str, str], bytes | None]]) -> list[Reply]:
         """Ask all at the same time."""
 
-        async def one(
-            method: str, address: str, token: str | None, headers: dict[str, str], content: bytes | None
-        ) -> Reply:
-            sent = {name.replace("_", "-"): value for name, value in headers.items()}
-            if token is not None:
-                sent["Authorization"] = f"Bearer {token}"
-            found = await self._client.request(method, address, headers=sent, content=content)
-            return Reply(found.status_code, found.headers, found.content)
-
         async def every() -> list[Reply]:
-            return list(await asyncio.gather(*(one(*request) for request in requests)))
+            return list(
+                await asyncio.gather(
+                    *(
+                        self.ask(address, token, method, headers, content)
+                        for method, address, token, headers, content in requests
+                    )
+                )
+            )
 
         return self._loop.run_until_complete(every())
+
+    async def ask(
+        self,
+        address: str,
+        token: str | None,
+        method: str = "GET",
+        headers: dict[str, str] | None = None,
+        content: bytes | None = None,
+    ) -> Reply:
+        """Ask, in the loop of the application."""
+        sent = {name.replace("_", "-"): value for name, value in (headers or {}).items()}
+        if token is not None:
+            sent["Authorization"] = f"Bearer {token}"
+        found = await self._client.request(method, address, headers=sent, content=content)
+        return Reply(token or "", found.status_code, found.headers, found.content)
 
     def run(self, make: Callable[[], Any]) -> Any:
         """Run what a function returns in the loop of the application."""
@@ -103,6 +117,23 @@ def api_settings(server: SharedServer, warehouse: Warehouse, **serving: Any) -> 
 def number_of(organization: int, subject: int, course: int | None = None) -> int:
     """Return the number that stands wherever something of this subject is counted: nobody else has it."""
     return organization * 1000 + subject * 100 + (course or 0) * 10
+
+
+def give_everybody_other_numbers(connection: Connection) -> None:
+    """Give each row a number that tells whose it is, and show the views anew."""
+    number = "organization_id * 1000 + {} * 100 + {} * 10"
+    of_rows = number.format("subject_id", "coalesce(course_id, 0)")
+    connection.execute(
+        f"""
+        update stage_three.aggregated_analytics
+        set event_count = {of_rows}, completions = {of_rows}, learners_active = {of_rows}, cohort_size = {of_rows}
+        """.encode()
+    )
+    summary = number.format("learner_id", "course_id")
+    connection.execute(f"update audited.learner_analytics_summary set weekly_event_count = {summary}".encode())
+    connection.execute("update audited.organization_metrics set weekly_active_learners = organization_id * 1000")
+    for view in ("mv_learner_analytics_summary", "mv_organization_metrics"):
+        connection.execute(f"refresh materialized view stage_three.{view}".encode())
 
 
 @contextmanager

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from api_callers import Caller, api_settings, calling
+from api_callers import Caller, api_settings, calling, give_everybody_other_numbers
 from lyceum.audit import ensure_audit_partitions
-from lyceum.database import Connection, ConnectionTarget
+from lyceum.database import ConnectionTarget
 from three_organizations import World, make_world
 from warehouse import SharedServer
 
@@ -23,24 +23,8 @@ def world(
     with shared_server.database(home, template) as warehouse, warehouse.connect(autocommit=True) as connection:
         made = make_world(warehouse, connection)
         ensure_audit_partitions(connection)
-        _give_everybody_other_numbers(connection)
+        give_everybody_other_numbers(connection)
         yield made
-
-
-def _give_everybody_other_numbers(connection: Connection) -> None:
-    number = "organization_id * 1000 + {} * 100 + {} * 10"
-    of_rows = number.format("subject_id", "coalesce(course_id, 0)")
-    connection.execute(
-        f"""
-        update stage_three.aggregated_analytics
-        set event_count = {of_rows}, completions = {of_rows}, learners_active = {of_rows}, cohort_size = {of_rows}
-        """.encode()
-    )
-    summary = number.format("learner_id", "course_id")
-    connection.execute(f"update audited.learner_analytics_summary set weekly_event_count = {summary}".encode())
-    connection.execute("update audited.organization_metrics set weekly_active_learners = organization_id * 1000")
-    for view in ("mv_learner_analytics_summary", "mv_organization_metrics"):
-        connection.execute(f"refresh materialized view stage_three.{view}".encode())
 
 
 @pytest.fixture(scope="module")

@@ -80,13 +80,13 @@ class Application(FastAPI):
 health = APIRouter(prefix="/health", tags=["service"])
 
 
-@health.get("/live", summary="Is the process there", response_model=Health)
+@health.get("/live", summary="Is the process there", response_model=Health, responses=documented(413, 414))
 async def tell_liveness() -> Response:
     """Answers as long as the process does."""
     return _HEALTHY
 
 
-@health.get("/ready", summary="Can it answer", response_model=Health, responses=documented(503))
+@health.get("/ready", summary="Can it answer", response_model=Health, responses=documented(413, 414, 503))
 async def tell_readiness(request: Request) -> Response:
     """Answers well while the database does."""
     desk: Desk = request.app.state.desk

@@ -150,7 +150,7 @@ def answers(model: type[BaseModel], *statuses: int, **more: Any) -> dict[str, An
         200: {"description": "The answer.", "headers": {"ETag": {"schema": {"type": "string"}, "description": _ETAG}}},
         304: {"description": "What you have, by its ETag, is the answer."},
     }
-    problems = documented(401, 403, *statuses, 422, 429, 503)
+    problems = documented(401, 403, *statuses, 413, 414, 422, 429, 503)
     return {"response_model": model, "responses": known | problems, **more}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,6 +21,9 @@ def serve(host: str, port: int, workers: int) -> None:
 
     Each process reads its settings from the environment.
     """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # Uvicorn hands the signal on once it has ended in order, and that is an end like any other.
+        signal.signal(number, lambda *_: None)
     uvicorn.run(
         f"{__name__}:application_of_environment",
         factory=True,

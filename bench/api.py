@@ -63,7 +63,7 @@ _SCRIPT = """
 local requests = {}
 for line in io.lines(os.getenv("LYCEUM_BENCH_REQUESTS")) do
   local token, path = line:match("^(%S+) (%S+)$")
-  requests[#requests + 1] = wrk.format("GET", path, { ["Authorization"] = "Bearer " .. token })
+  requests[#requests + 1] = wrk.format("GET", path, { ["Host"] = "127.0.0.1", ["Authorization"] = "Bearer " .. token })
 end
 local number = 0
 request = function()
@@ -151,7 +151,7 @@ def _prepare(connection: Connection) -> None:
     connection.execute(
         """
         insert into stage_three.learner_courses (organization_id, learner_id, course_id, enrolled_days, at_risk_days)
-        select organization_id, user_id, course_id, '{[2020-01-01,)}', case when user_id % 5 = 0 then '{[2026-11-01,)}' else '{}' end
+        select organization_id, user_id, course_id, '{[2020-01-01,)}', (case when user_id % 5 = 0 then '{[2026-11-01,)}' else '{}' end)::datemultirange
         from core.enrollments where role = 'learner'
         on conflict do nothing
         """

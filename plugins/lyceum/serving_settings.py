@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from urllib.parse import urlsplit
 
 from lyceum.errors import ConfigurationError
 
@@ -91,12 +90,10 @@ _NUMBERS = {
 
 def _require_scheme(variable: str, url: str, schemes: tuple[str, ...]) -> None:
     # The value holds a password: no message quotes it.
-    try:
-        scheme = urlsplit(url).scheme
-    except ValueError:
-        scheme = ""
-    if scheme not in schemes:
-        raise ConfigurationError(f"{variable} is no address. Expected one that begins with {'://, '.join(schemes)}://.")
+    if not url.startswith(tuple(f"{scheme}://" for scheme in schemes)):
+        raise ConfigurationError(
+            f"{variable} is no address. Expected one that begins with {':// or '.join(schemes)}://."
+        )
 
 
 def _number(environ: Mapping[str, str], variable: str, lowest: int, highest: int) -> int:

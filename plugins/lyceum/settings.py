@@ -124,9 +124,14 @@ class Settings:
 
     def for_tasks(self) -> Settings:
         """Return the settings that Airflow's tasks need: on a server of one's own the pipeline's address alone."""
+        of_tasks = replace(self, serving=ServingSettings())
         if self.database_url is None or self.pipeline_database_url is None:
-            return self
-        return replace(self, database_url=self.pipeline_database_url, pipeline_database_url=None)
+            return of_tasks
+        return replace(of_tasks, database_url=self.pipeline_database_url, pipeline_database_url=None)
+
+    def for_serving(self) -> Settings:
+        """Return the settings that the API needs: of several logins on a server of one's own its own alone."""
+        return replace(self, database_url=None, pipeline_database_url=None, backup_database_url=None, alert_url=None)
 
     # What a person or another system puts in or takes out.
 

@@ -31,7 +31,7 @@ from lyceum.serving.limits import Rates, Turns
 from lyceum.serving.problems import Problem, unavailable
 from lyceum.serving.questions import Answer, Question, Reading, Versions, key_of, versions_of, versions_statement
 from lyceum.serving.trail import Trail
-from lyceum.serving.transactions import AsyncConnection, become, find_tenant, reading
+from lyceum.serving.transactions import NOTHING, AsyncConnection, become, find_tenant, reading, tenant_of
 from lyceum.token_settings import IssuerSettings, is_address
 
 _LOG = logging.getLogger(__name__)
@@ -250,9 +250,9 @@ class Desk:
         """Ask the primary for the versions, in one snapshot with the answer where that is read there; say in `whom` who asks."""
         async with (
             self.primary.connection() as connection,
-            reading(connection, statement_seconds=self._statement_seconds),
+            reading(connection, statement_seconds=self._statement_seconds, first=find_tenant(asker.access)) as found,
         ):
-            claims = await find_tenant(connection, asker.access, asker.request_id)
+            claims = tenant_of(asker.access, found, asker.request_id)
             whom[:] = [claims]
             versions = versions_of(await self._become(connection, claims, question))
             key = key_of(question, claims, asker.access.subject, versions, self._form)
@@ -281,7 +281,7 @@ class Desk:
             try:
                 async with (
                     replica.database.connection() as connection,
-                    reading(connection, statement_seconds=self._statement_seconds),
+                    reading(connection, statement_seconds=self._statement_seconds, first=NOTHING),
                 ):
                     found = versions_of(await self._become(connection, looked.claims, question))
                     if found == looked.versions:
@@ -296,7 +296,7 @@ class Desk:
                 await replica.database.drop_broken()
         return None
 
-    async def _become(self, connection: AsyncConnection, claims: TenantClaims, question: Question) -> TupleRow | None:
+    async def _become(self, connection: AsyncConnection, claims: TenantClaims, question: Question) -> TupleRow:
         return await become(connection, claims, self._tokens, self._clock, versions_statement(question, claims))
 
     async def _refuse_role(self, asker: Asker, reason: str) -> None:
@@ -305,9 +305,11 @@ class Desk:
         with suppress(TokenError, psycopg.Error):
             async with (
                 self.primary.connection() as connection,
-                reading(connection, statement_seconds=self._statement_seconds),
+                reading(
+                    connection, statement_seconds=self._statement_seconds, first=find_tenant(asker.access)
+                ) as found,
             ):
-                claims = [await find_tenant(connection, asker.access, asker.request_id)]
+                claims = [tenant_of(asker.access, found, asker.request_id)]
         access = self._access(REFUSED, asker, claims, None, None)
         await self._refuse(replace(access, detail={**access.detail, "reason": reason}))
 

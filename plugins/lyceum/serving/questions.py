@@ -110,9 +110,8 @@ def versions_statement(question: Question, claims: TenantClaims) -> Statement:
     )
 
 
-def versions_of(row: tuple[Any, ...] | None) -> Versions:
-    """Return the versions in the row of `versions_statement`."""
-    assert row is not None
+def versions_of(row: tuple[Any, ...]) -> Versions:
+    """Return the versions in the row of `versions_statement`, after what `become` takes of it."""
     return Versions(*row)
 
 
@@ -141,6 +140,7 @@ _VIEWS = frozenset({Source.LEARNER_SUMMARY, Source.ORGANIZATION_METRICS})
 # One row also before anything was published.
 _VERSIONS = """
 select
+    auth.claims() is not null,
     coalesce(published.data_version, 0),
     published.first_activity_on,
     published.closed_through,

@@ -18,7 +18,7 @@ from psycopg.rows import TupleRow
 from lyceum.security.tokens.claims import TenantClaims
 from lyceum.security.tokens.errors import Refusal, TenancyError, TokenError
 from lyceum.security.tokens.internal import Clock, InternalTokens
-from lyceum.security.tokens.tenancy import ACCEPTED, BECOME
+from lyceum.security.tokens.tenancy import BECOME
 from lyceum.security.tokens.verification import AccessClaims
 
 AsyncConnection: TypeAlias = psycopg.AsyncConnection[TupleRow]
@@ -30,7 +30,10 @@ select
     set_config('statement_timeout', %(timeout)s, true),
     set_config('idle_in_transaction_session_timeout', '30s', true)
 """
-_FIND = "select organization_id, user_id from auth.find_tenant(%(slug)s, %(organization_id)s, %(user_id)s)"
+_FIND = """
+select organization_id, user_id
+from auth.find_tenant(%(slug)s, %(organization_id)s, %(user_id)s)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +49,22 @@ class Statement:
 
 
 @asynccontextmanager
-async def reading(connection: AsyncConnection, *, statement_seconds: int) -> AsyncIterator[None]:
-    """Run a block in a transaction that reads one snapshot. Whatever happens in it, nothing of it outlives the block."""
+async def reading(
+    connection: AsyncConnection, *, statement_seconds: int, first: Statement
+) -> AsyncIterator[TupleRow | None]:
+    """Run a block in a transaction that reads one snapshot, and hand it the first row of `first`.
+
+    Whatever happens in the block, nothing of it outlives it.
+    """
     if not _is_idle(connection):
         raise TenancyError("The connection is in a transaction. Expected an idle one: take another.")
     try:
+        # One round trip.
         async with connection.pipeline():
             await connection.execute(_BEGIN)
             await connection.execute(_BOUND, {"timeout": f"{statement_seconds}s"})
-        yield
+            answer = await first.run_on(connection)
+        yield await answer.fetchone()
     finally:
         if not connection.closed and not _is_idle(connection):
             # Nothing was written. A connection that cannot even roll back is of no use to the next request.
@@ -68,21 +78,27 @@ def _is_idle(connection: AsyncConnection) -> bool:
     return connection.info.transaction_status == TransactionStatus.IDLE
 
 
-async def find_tenant(connection: AsyncConnection, access: AccessClaims, request_id: str) -> TenantClaims:
-    """Return the claims of a verified token in ids of the warehouse, before the transaction becomes a tenant's.
+NOTHING = Statement("select", {})
+
+
+def find_tenant(access: AccessClaims) -> Statement:
+    """Return the statement that looks a verified token up, before the transaction becomes a tenant's."""
+    return Statement(_FIND, {"slug": access.slug, "organization_id": access.organization_id, "user_id": access.user_id})
+
+
+def tenant_of(access: AccessClaims, found: TupleRow | None, request_id: str) -> TenantClaims:
+    """Return the claims of a verified token in ids of the warehouse, with the row of `find_tenant`.
 
     Raises `TokenError` (`organization`) as `lyceum.security.tokens.resolution.resolve` does.
     """
-    parameters = {"slug": access.slug, "organization_id": access.organization_id, "user_id": access.user_id}
-    row = await (await connection.execute(_FIND, parameters)).fetchone()
-    if row is None:
+    if found is None:
         raise TokenError(
             Refusal.ORGANIZATION, "The token names an organization, or a user of it, that the warehouse does not know."
         )
     return TenantClaims(
         role=access.role,
-        organization_id=row[0],
-        user_id=row[1],
+        organization_id=found[0],
+        user_id=found[1],
         scopes=access.scopes,
         request_id=request_id,
         token_id=access.token_id,
@@ -91,16 +107,17 @@ async def find_tenant(connection: AsyncConnection, access: AccessClaims, request
 
 async def become(
     connection: AsyncConnection, claims: TenantClaims, tokens: InternalTokens, clock: Clock, first: Statement
-) -> TupleRow | None:
+) -> TupleRow:
     """Turn the transaction into one of the tenant, and return the first row of `first`, which is asked in the same round trip.
 
+    The first column of that row, `auth.claims() is not null`, says whether the database accepts the token; it is left out of what
+    is returned.
     Raises `TenancyError` when somebody left a role or a token on the connection (it is closed then), `TokenError`
     (`not_accepted`) when the database does not accept the token.
     """
     token = tokens.mint(claims, clock)
     async with connection.pipeline():
         became = await connection.execute(BECOME, {"token": token, "role": f"lyceum_{claims.role}"})
-        accepted = await connection.execute(ACCEPTED)
         answer = await first.run_on(connection)
     row = await became.fetchone()
     if row is None or row[0] is not True:
@@ -109,9 +126,10 @@ async def become(
             "The connection was left with a role or a token of somebody else, so it is closed. Take a new one, and look for a "
             "query that runs text from outside."
         )
-    if await accepted.fetchone() != (True,):
+    told = await answer.fetchone()
+    if told is None or told[0] is not True:
         raise TokenError(
             Refusal.NOT_ACCEPTED,
             "The warehouse does not accept the token: it has expired, or its key is unknown. Look at `lyceum token keys status`.",
         )
-    return await answer.fetchone()
+    return told[1:]

@@ -99,7 +99,7 @@ class ApiService:
             ),
             log=self._settings.logs / "api.log",
             record=self._settings.run / "api.json",
-            environment={**inherited, **self._settings.environment(), "PYTHONUNBUFFERED": "1"},
+            environment={**inherited, **self._settings.for_serving().environment(), "PYTHONUNBUFFERED": "1"},
             patience=18.0,
         )
 

@@ -75,6 +75,7 @@ NOT_AUDITED: dict[str, str] = {
     "up": _SERVER,
     "down": _SERVER,
     "migrate": _SERVER,
+    "serve": "starts a process; each request that it answers or refuses is a row (tests/serving)",
     "status": _SHOWS_NOBODY,
     "organization list": _SHOWS_NOBODY,
     "source list": _SHOWS_NOBODY,

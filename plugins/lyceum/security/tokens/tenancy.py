@@ -31,9 +31,6 @@ select
     set_config('role', %(role)s, true) is not null
 """
 
-ACCEPTED = "select auth.claims() is not null"
-"""Whether the database accepts the token of the transaction."""
-
 
 @contextmanager
 def as_tenant(
@@ -74,7 +71,7 @@ def as_tenant(
 
 
 def _require_accepted(connection: Connection) -> None:
-    if connection.execute(ACCEPTED).fetchone() != (True,):
+    if connection.execute("select auth.claims() is not null").fetchone() != (True,):
         raise TokenError(
             Refusal.NOT_ACCEPTED,
             "The warehouse does not accept the token: it has expired, or its key is unknown. Look at `lyceum token keys "

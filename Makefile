@@ -16,7 +16,7 @@ CHECKED_PYTHON := $(wildcard plugins dags tests bench docker)
 SHELL := /bin/sh
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-exhaustive check format format-check lint types docs bench-collect bench-rls bench-archive bench-prune lock clean
+.PHONY: help setup run test test-exhaustive check format format-check lint types docs bench-collect bench-rls bench-archive bench-prune bench-api lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -96,6 +96,9 @@ bench-archive: $(INSTALLED) ## measure archiving and restoring a partition (ARGS
 
 bench-prune: $(INSTALLED) ## measure dropping an expired raw day beside deleting its rows
 	@$(VENV)/bin/python bench/prune.py $(ARGS)
+
+bench-api: $(INSTALLED) ## measure the analytics API with wrk
+	@$(VENV)/bin/python bench/api.py $(ARGS)
 
 lock: $(INSTALLED) ## make requirements.txt from requirements.in
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \

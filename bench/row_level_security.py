@@ -247,7 +247,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--only", help="the questions that hold one of these texts, with commas")
     asked = parser.parse_args(arguments)
     sizes = Sizes(asked.organizations, asked.learners, asked.days)
-    with _warehouse(asked.keep, sizes) as (settings, target):
+    with warehouse(asked.keep, sizes) as (settings, target):
         login = database.login_target
         with (
             database.connect(login(target, settings, Login.API), autocommit=True) as api,
@@ -256,7 +256,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             _say(f"load {os.getloadavg()[0]:.2f} before, {_facts(bypassing)}")
             _say(_HEADER)
             bench = _Bench(api, bypassing, InternalTokens.of_home(settings), not asked.without_literals)
-            people = _people(bypassing, asked.times + WARM_UP)
+            people = people_of(bypassing, asked.times + WARM_UP)
             cells = []
             for question in QUESTIONS:
                 if asked.only is None or any(
@@ -424,7 +424,7 @@ def _facts(connection: Connection) -> str:
 
 
 @contextmanager
-def _warehouse(keep: Path | None, sizes: Sizes) -> Iterator[tuple[Settings, database.ConnectionTarget]]:
+def warehouse(keep: Path | None, sizes: Sizes) -> Iterator[tuple[Settings, database.ConnectionTarget]]:
     """Start the filled warehouse; at the end it is stopped, and removed unless it is kept."""
     home = keep.resolve() if keep else Path(tempfile.mkdtemp(prefix="lyceum-bench-"))
     home.mkdir(parents=True, exist_ok=True)
@@ -455,7 +455,7 @@ def _warehouse(keep: Path | None, sizes: Sizes) -> Iterator[tuple[Settings, data
             shutil.rmtree(home, ignore_errors=True)
 
 
-def _people(connection: Connection, times: int) -> list[Asked]:
+def people_of(connection: Connection, times: int) -> list[Asked]:
     """Return about whom is asked: each organization as often as its learners are many."""
     learners_of: dict[int, int] = dict(
         connection.execute(

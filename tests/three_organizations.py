@@ -115,6 +115,23 @@ def _fill(connection: Connection, organization: int) -> None:
         data_as_of=OPEN_DAY,
         build_id=1,
     )
+    connection.execute(
+        """
+        insert into ops.view_refreshes (refresh_id, view_name, as_of, run_id, state, definition)
+        overriding system value values (%s, 'mv_organization_metrics', now(), 'test', 'published', '')
+        """,
+        [organization],
+    )
+    insert(
+        "ops.view_versions",
+        view_name="mv_organization_metrics",
+        version=1,
+        refresh_id=organization,
+        data_version=1,
+        definition="",
+        window_ends_on=CLOSED_THROUGH,
+        data_as_of=OPEN_DAY,
+    )
     for learner, course in sorted(LEARNT):
         insert(
             "stage_three.learner_courses",

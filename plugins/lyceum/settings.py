@@ -14,6 +14,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from lyceum.errors import ConfigurationError
 from lyceum.key_settings import KeySettings
+from lyceum.serving_settings import ServingSettings
 from lyceum.token_settings import IssuerSettings
 
 _DATABASE_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
@@ -54,6 +55,7 @@ class Settings:
     backup_database_url: str | None = field(default=None, repr=False)
     monitor_database_url: str | None = field(default=None, repr=False)
     backups_kept: int = _BACKUPS_KEPT
+    serving: ServingSettings = field(default_factory=ServingSettings)
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str], cwd: Path) -> Settings:
@@ -70,7 +72,7 @@ class Settings:
         LYCEUM_BACKUP_FOLDER: where backups go, best on another disk; default `backups` in the home. LYCEUM_BACKUP_DATABASE_URL: a
         server of one's own, for a login with REPLICATION. LYCEUM_BACKUPS_KEPT: how many the schedule keeps, default 7.
         LYCEUM_MONITOR_DATABASE_URL: a server of one's own, for the login `lyceum_monitor`; without it the pipeline measures.
-        Those of `KeySettings.from_environment` and `IssuerSettings.from_environment`, too.
+        Those of `KeySettings`, `IssuerSettings` and `ServingSettings`, too: see their `from_environment`.
 
         Raises `ConfigurationError` when a value cannot be used.
         """
@@ -101,6 +103,7 @@ class Settings:
                 environ.get("LYCEUM_MONITOR_DATABASE_URL"), "LYCEUM_MONITOR_DATABASE_URL"
             ),
             backups_kept=_backups_kept(environ.get("LYCEUM_BACKUPS_KEPT")),
+            serving=ServingSettings.from_environment(environ),
         )
 
     def environment(self) -> dict[str, str]:
@@ -122,14 +125,20 @@ class Settings:
             "LYCEUM_BACKUPS_KEPT": str(self.backups_kept) if self.backups_kept != _BACKUPS_KEPT else "",
             **self.key_settings.environment(),
             **(self.token_issuer.environment() if self.token_issuer is not None else {}),
+            **self.serving.environment(),
         }
         return {name: value for name, value in variables.items() if value}
 
     def for_tasks(self) -> Settings:
         """Return the settings that Airflow's tasks need: on a server of one's own the pipeline's address alone."""
+        of_tasks = replace(self, serving=ServingSettings())
         if self.database_url is None or self.pipeline_database_url is None:
-            return self
-        return replace(self, database_url=self.pipeline_database_url, pipeline_database_url=None)
+            return of_tasks
+        return replace(of_tasks, database_url=self.pipeline_database_url, pipeline_database_url=None)
+
+    def for_serving(self) -> Settings:
+        """Return the settings that the API needs: of several logins on a server of one's own its own alone."""
+        return replace(self, database_url=None, pipeline_database_url=None, backup_database_url=None, alert_url=None)
 
     # What a person or another system puts in or takes out.
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any, Literal
 
@@ -73,6 +74,7 @@ class Scenario:
     organization_days: tuple[tuple[int, date], ...] = ()
     periods: tuple[Period, ...] = ()
     learner_courses: tuple[tuple[int, int, int], ...] = ()
+    enrolled: Mapping[tuple[int, int, int], tuple[Span, ...]] = field(default_factory=dict)
     audited: tuple[tuple[int | None, str], ...] = ()
 
 
@@ -81,7 +83,9 @@ def visible(asking: Asking, scenario: Scenario) -> dict[str, set[Key]]:
     here = asking.organization
     everything = _everything(scenario)
     of_organization = {view: {key for key in keys if key[0] == here} for view, keys in everything.items()}
-    own_organization = {view: of_organization[view] for view in ("organizations", "time_zones", "freshness")}
+    own_organization = {
+        view: of_organization[view] for view in ("organizations", "time_zones", "freshness", "view_versions")
+    }
     if asking.role == "auditor":
         return {"audit_logs": everything["audit_logs"] if here is None else of_organization["audit_logs"]}
     if asking.role == "org_admin":
@@ -148,6 +152,14 @@ def _of_person(asking: Asking, scenario: Scenario, of_organization: dict[str, se
     }
     if is_trainer:
         seen["trainer_analytics"] = {key for key in of_organization["trainer_analytics"] if key[1] == user}
+        closed = scenario.closed_through[here] if here is not None else None
+        seen["learner_courses"] = {
+            key
+            for key in of_organization["learner_courses"]
+            if closed is not None
+            and _holds(scenario.enrolled.get((key[0], key[1], key[2]), ()), closed)
+            and _teaches(mine, key[2], closed, closed)
+        }
     return seen
 
 
@@ -206,6 +218,7 @@ def _everything(scenario: Scenario) -> dict[str, set[Key]]:
         "organizations": organizations,
         "time_zones": organizations,
         "freshness": organizations,
+        "view_versions": {(organization, "mv_organization_metrics", 1) for (organization,) in organizations},
         "users": {(organization, user) for (organization,) in organizations for user in scenario.users},
         "courses": {(organization, course) for (organization,) in organizations for course in scenario.courses},
         "enrollments": {(part.organization, part.user, part.course, part.role) for part in scenario.enrollments},

@@ -39,6 +39,7 @@ SHOWN: Final[Mapping[str, Shown]] = {
     "organizations": Shown("organizations", "organization_id", "core.organizations"),
     "time_zones": Shown("organization_time_zones", "organization_id", "core.organization_time_zones"),
     "freshness": Shown("freshness", "organization_id", "ops.organization_watermarks"),
+    "view_versions": Shown("view_versions", "organization_id, view_name, version", "ops.view_versions"),
     "users": Shown("users", "organization_id, user_id", "core.users"),
     "courses": Shown("courses", "organization_id, course_id", "core.courses"),
     "enrollments": Shown("enrollments", "organization_id, user_id, course_id, role", "core.enrollment_days"),
@@ -202,7 +203,17 @@ def _rows(scenario: Scenario) -> dict[str, list[dict[str, Any]]]:
             {"organization_id": number, "closed_through": closed, "data_version": 1}
             for number, closed in scenario.closed_through.items()
         ],
-        "stage_three.learner_courses": _learner_courses(scenario),
+        "ops.view_refreshes": [
+            {"refresh_id": 1, "view_name": "mv_organization_metrics", "state": "published"} for _ in organizations[:1]
+        ],
+        "ops.view_versions": [
+            {"organization_id": number, "view_name": "mv_organization_metrics", "version": 1, "refresh_id": 1}
+            for number in organizations
+        ],
+        "stage_three.learner_courses": [
+            row | {"enrolled_days": _multirange(scenario.enrolled.get(key, ()))}
+            for row, key in zip(_learner_courses(scenario), scenario.learner_courses, strict=True)
+        ],
         "audited.learner_analytics_summary": _learner_courses(scenario),
         "audited.organization_metrics": [{"organization_id": number} for number in organizations],
         "stage_two.learner_analytics": [

@@ -27,6 +27,7 @@ from lyceum.cli.refreshing import refresh
 from lyceum.cli.reports import report
 from lyceum.cli.roster import roster
 from lyceum.cli.security import security
+from lyceum.cli.serving import serve
 from lyceum.cli.simulation import simulate
 from lyceum.cli.sources import source
 from lyceum.cli.tokens import token
@@ -35,7 +36,7 @@ from lyceum.errors import LyceumError, RetryableError
 from lyceum.log_fields import with_fields
 
 _FAMILIES: dict[str, tuple[click.Command, ...]] = {
-    "The warehouse": (run, up, down, status, monitor, metrics, migrate, psql),
+    "The warehouse": (run, up, down, status, monitor, metrics, serve, migrate, psql),
     "Backups": (backup, restore),
     "Data": (organization, source, collect, roster, simulate, quarantine),
     "Analytics": (build, refresh, validate, seal, report, docs),

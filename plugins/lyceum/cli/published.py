@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lyceum.cli.narrative import show_link
@@ -63,6 +66,8 @@ def _show_next(console: Console, settings: Settings, published: Published) -> No
     table.add_column(style="bold")
     table.add_column(overflow="fold")
     table.add_row("Airflow", f"{show_link(console, published.airflow)}  user {ADMINISTRATOR}, password {password}")
+    if published.api is not None:
+        table.add_row("API", f"{show_link(console, published.api + '/docs')}  what may be asked, and a page to try it")
     table.add_row("Drop files", f"{settings.landing}/{slug}/xapi/")
     table.add_row("More data", f"lyceum simulate {slug} --seed 2")
     table.add_row("Refused", f"lyceum quarantine list --organization {slug}")
@@ -73,6 +78,17 @@ def _show_next(console: Console, settings: Settings, published: Published) -> No
     )
     table.add_row("Stop", "Ctrl-C")
     console.print(table)
+    if published.api is not None:
+        console.print("\n[bold]Ask the API[/]")
+        # One line, however long, so that it can be copied.
+        console.print(_curl(settings, published.api, slug), markup=False, soft_wrap=True)
+
+
+def _curl(settings: Settings, address: str, slug: str) -> str:
+    """Return a line that works as it stands: the token is minted, and recorded, when somebody runs it."""
+    program = Path(sys.executable).with_name("lyceum")
+    mint = f"LYCEUM_HOME={shlex.quote(str(settings.home))} {shlex.quote(str(program))} token mint --organization {slug}"
+    return f'curl -H "Authorization: Bearer $({mint} --role org_admin)" {address}/v1/organization/metrics'
 
 
 def _number(value: object) -> str:

@@ -240,7 +240,12 @@ def _show_status(console: Console, state: WarehouseState) -> None:
     for service in state.services:
         colour = "dim" if service.pid is None else "green" if service.health == "healthy" else "red"
         pid = f"  pid {service.pid}" if service.pid else ""
-        table.add_row(f"Airflow {service.name}", f"[{colour}]{service.health}[/]{pid}")
+        table.add_row(
+            service.name if service.name == "analytics API" else f"Airflow {service.name}",
+            f"[{colour}]{service.health}[/]{pid}",
+        )
+    if state.api:
+        table.add_row("API", state.api)
     if state.airflow:
         table.add_row("Airflow UI", state.airflow)
     table.add_row("Home", state.home)

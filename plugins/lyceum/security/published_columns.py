@@ -22,6 +22,7 @@ ENROLLMENTS = (
     "speaks_for",
 )
 ORGANIZATION_WATERMARKS = (*_KEY, "first_activity_on", "closed_through", "data_version", "data_as_of")
+VIEW_VERSIONS = (*_KEY, "view_name", "version", "data_version", "window_ends_on")
 
 _LEARNER_FIGURES = (
     "event_count",

@@ -295,6 +295,17 @@ and (
     ),
 )
 
+# A pair of learner and course has no day of its own: it tells how things stand, and they are told as of the last closed day.
+_TAUGHT_PAIRS = Reader(
+    "trainer",
+    Rows(
+        "learners who are enrolled, on the last closed day, in a course that they teach on it",
+        f"""{_of_organization("trainer")}
+and enrolled_days @> ((select rights.open_day()) - 1)
+and {_TAUGHT} @> ({_course_day("(select rights.open_day()) - 1")})""",
+    ),
+)
+
 
 # An organization's auditor reads what is about the organization, the operator's auditor everything.
 _AUDITOR = Reader(
@@ -364,6 +375,12 @@ _TABLES: tuple[Relation, ...] = (
         is_read_by_definer=True,
     ),
     Relation(
+        "ops.view_versions",
+        "tenant table",
+        _everybody_of_the_organization(_EITHER_SERVICE),
+        columns_of.VIEW_VERSIONS,
+    ),
+    Relation(
         "stage_two.learner_analytics",
         "tenant table",
         (_own("learner", "learner_id"), _TAUGHT_DAYS, _ADMIN, _ANALYTICS_SERVICE),
@@ -390,7 +407,7 @@ _TABLES: tuple[Relation, ...] = (
     Relation(
         "stage_three.learner_courses",
         "tenant table",
-        (_ANALYST,),
+        (_TAUGHT_PAIRS, _ANALYST),
         columns_of.LEARNER_COURSES,
         is_read_by_definer=True,
     ),
@@ -422,7 +439,6 @@ _TABLES: tuple[Relation, ...] = (
         "ops.user_merges",
         "ops.view_reconciliation_results",
         "ops.view_refresh_organizations",
-        "ops.view_versions",
         "ops.week_states",
         "stage_one.event_keys",
         "stage_one.quarantine",
@@ -538,6 +554,7 @@ _API_VIEWS: tuple[Relation, ...] = (
         "enrollments", "core.enrollment_days", "One row per person, course and role: the days, as the roster tells."
     ),
     _shown("freshness", "ops.organization_watermarks", "How current the published numbers are."),
+    _shown("view_versions", "ops.view_versions", "Which versions of the materialized views were shown, by refresh."),
     _shown("learner_analytics", "stage_two.learner_analytics", "Learners by day: the open weeks."),
     _shown("trainer_analytics", "stage_two.trainer_analytics", "Trainers by course and day: the open weeks."),
     _shown("organization_analytics", "stage_two.organization_analytics", "The organization by day: the open weeks."),

@@ -14,6 +14,8 @@ from lyceum.settings import Settings
 from lyceum.supervisor import lifecycle
 from lyceum.supervisor.airflow_api import AirflowApi, DagRun, TaskRun
 from lyceum.supervisor.airflow_services import AirflowServices
+from lyceum.supervisor.api_service import NAME as API_NAME
+from lyceum.supervisor.api_service import ApiService
 from lyceum.supervisor.lifecycle import Running
 from lyceum.supervisor.narration import Narrator, Step
 from lyceum.supervisor.samples import ensure_samples
@@ -47,6 +49,7 @@ class Published:
     seconds: float
     has_changed: bool
     airflow: str
+    api: str | None
     organizations: tuple[OrganizationSummary, ...]
     courses: tuple[CourseSummary, ...]
 
@@ -59,6 +62,7 @@ def running_warehouse(settings: Settings, narrator: Narrator, clock: Callable[[]
     """
     began = time.monotonic()
     was_airflow_running = AirflowServices(settings).is_running()
+    was_api_running = ApiService(settings).address is not None
     was_database_running = settings.database_url is not None or EmbeddedServer(settings).status().is_running
     try:
         running = lifecycle.start(settings, narrator)
@@ -70,11 +74,18 @@ def running_warehouse(settings: Settings, narrator: Narrator, clock: Callable[[]
             seconds=time.monotonic() - began,
             has_changed=has_changed,
             airflow=str(running.airflow),
+            api=ApiService(settings).address,
             organizations=tuple(summarize(running.target)),
             courses=tuple(busiest_courses(running.target)),
         )
     finally:
-        _stop(settings, narrator, airflow=not was_airflow_running, database=not was_database_running)
+        _stop(
+            settings,
+            narrator,
+            api=not was_api_running,
+            airflow=not was_airflow_running,
+            database=not was_database_running,
+        )
 
 
 def watch(settings: Settings, narrator: Narrator, stay: Stay) -> None:
@@ -96,9 +107,12 @@ def watch(settings: Settings, narrator: Narrator, stay: Stay) -> None:
             for name in services.start(airflow_target(settings)):
                 restarts += 1
                 narrator.task(name, "failed", detail=_RESTARTED)
+            if ApiService(settings).start():
+                restarts += 1
+                narrator.task(API_NAME, "failed", detail=_RESTARTED)
             if restarts > _RESTARTS:
                 raise RetryableError(
-                    f"Airflow's processes ended {restarts} times. Expected them to stay up; read the logs in {settings.logs}."
+                    f"The processes ended {restarts} times. Expected them to stay up; read the logs in {settings.logs}."
                 )
             try:
                 finished = [run for run in _finished_runs(api) if run.run_id not in told]
@@ -223,7 +237,11 @@ def _finished_runs(api: AirflowApi) -> list[DagRun]:
     return sorted(runs, key=lambda run: run.run_after, reverse=True)
 
 
-def _stop(settings: Settings, narrator: Narrator, *, airflow: bool, database: bool) -> None:
+def _stop(settings: Settings, narrator: Narrator, *, api: bool, airflow: bool, database: bool) -> None:
+    if api:
+        with narrator.step("API") as step:
+            ApiService(settings).stop()
+            step.detail("stopped")
     if airflow:
         with narrator.step("Airflow") as step:
             AirflowServices(settings).stop()

@@ -24,6 +24,7 @@ from lyceum.errors import LyceumError
 from lyceum.security.tokens.signing_keys import ensure_signing_key
 from lyceum.settings import Settings
 from lyceum.supervisor.airflow_services import AirflowServices, ServiceState
+from lyceum.supervisor.api_service import ApiService
 from lyceum.supervisor.narration import Narrator
 from lyceum.vault import ensure_key_database
 
@@ -75,6 +76,7 @@ class WarehouseState:
     holds: tuple[Hold, ...]
     airflow: str | None
     services: tuple[ServiceState, ...]
+    api: str | None = None
 
     @property
     def is_healthy(self) -> bool:
@@ -102,7 +104,7 @@ def start(settings: Settings, narrator: Narrator, *, is_database_only: bool = Fa
     with narrator.step("Database") as step:
         found = ensure_available(settings)
         step.detail(f"{_server_version(found)} at {found.host}:{found.port}")
-    services = AirflowServices(settings)
+    services, api = AirflowServices(settings), ApiService(settings)
     with narrator.step("Schema") as step, ThreadPoolExecutor(max_workers=1) as background:
         # Airflow's own migration is another program that works for seconds.
         prepared = None if is_database_only else background.submit(services.prepare, airflow_target(settings))
@@ -118,6 +120,7 @@ def start(settings: Settings, narrator: Narrator, *, is_database_only: bool = Fa
     if is_database_only:
         return Running(target(settings), None, not was_running, started_airflow=False)
     started = services.start(airflow_target(settings))
+    api.start()
     return Running(target(settings), services.address, not was_running, started_airflow=bool(started))
 
 
@@ -134,6 +137,15 @@ def wait_for_airflow(settings: Settings, narrator: Narrator) -> None:
         services.wait_until_parsed()
         outdated = "; it runs an older library, restart it: lyceum down" if services.is_outdated() else ""
         step.detail(f"{services.address}{outdated}")
+    wait_for_api(settings, narrator)
+
+
+def wait_for_api(settings: Settings, narrator: Narrator) -> None:
+    """Return once the API can answer, where one is possible. Raises `RetryableError` when it ends or time runs out."""
+    api = ApiService(settings)
+    with narrator.step("API") as step:
+        api.wait_until_ready()
+        step.detail(api.address or "not started: LYCEUM_API_DATABASE_URL does not say what it reads")
 
 
 def down(settings: Settings, narrator: Narrator) -> list[str]:
@@ -141,9 +153,14 @@ def down(settings: Settings, narrator: Narrator) -> list[str]:
     stopped = []
     services = AirflowServices(settings)
     if settings.home.exists():
+        with narrator.step("API") as step:
+            is_stopped = ApiService(settings).stop()
+            stopped += ["api"] if is_stopped else []
+            step.detail("stopped" if is_stopped else "was not running")
         with narrator.step("Airflow") as step:
-            stopped += services.stop()
-            step.detail("stopped" if stopped else "was not running")
+            of_airflow = services.stop()
+            stopped += of_airflow
+            step.detail("stopped" if of_airflow else "was not running")
         if settings.database_url is None:
             with narrator.step("Database") as step:
                 is_stopped = EmbeddedServer(settings).stop()
@@ -168,7 +185,10 @@ def status(settings: Settings) -> WarehouseState:
         alerts, holds = (), ()
     states = tuple(services.states())
     address = services.address if any(state.pid for state in states) else None
-    return WarehouseState(str(settings.home), database, build, alerts, holds, address, states)
+    api = ApiService(settings)
+    return WarehouseState(
+        str(settings.home), database, build, alerts, holds, address, (*states, api.state()), api.address
+    )
 
 
 def _database_state(found: ConnectionTarget, version: int, settings: Settings) -> DatabaseState:

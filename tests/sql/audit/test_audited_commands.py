@@ -78,6 +78,7 @@ NOT_AUDITED: dict[str, str] = {
     "metrics": _SHOWS_NOBODY,
     "migrate": _SERVER,
     "monitor": _SHOWS_NOBODY,
+    "serve": "starts a process; each request that it answers or refuses is a row (tests/serving)",
     "status": _SHOWS_NOBODY,
     "organization list": _SHOWS_NOBODY,
     "source list": _SHOWS_NOBODY,

@@ -268,7 +268,7 @@ def test_an_administrator_and_a_service_see_their_whole_organization(world: Worl
 
 def test_whoever_reads_numbers_sees_whose_they_are_and_how_current(world: World) -> None:
     for role in ("learner", "trainer", "org_admin", "service", "analyst"):
-        for view in ("organizations", "organization_time_zones", "freshness"):
+        for view in ("organizations", "organization_time_zones", "freshness", "view_versions"):
             assert world.seen(claims(role, ADA), f"select organization_id from api.{view}") == [(HERE,)], (role, view)
 
 
@@ -295,6 +295,7 @@ def test_an_analyst_sees_the_pseudonymous_stage_three_of_the_organization(world:
                 "organizations",
                 "organization_time_zones",
                 "freshness",
+                "view_versions",
                 "learner_analytics",
                 "trainer_analytics",
                 "organization_analytics",
@@ -305,7 +306,15 @@ def test_an_analyst_sees_the_pseudonymous_stage_three_of_the_organization(world:
         ),
         (
             ("organization.read",),
-            {"organizations", "organization_time_zones", "freshness", "users", "courses", "enrollments"},
+            {
+                "organizations",
+                "organization_time_zones",
+                "freshness",
+                "view_versions",
+                "users",
+                "courses",
+                "enrollments",
+            },
         ),
     ],
 )

@@ -15,7 +15,7 @@ from lyceum.security.tokens.internal import LONGEST_LIFETIME, Clock, InternalTok
 
 # Whether the session is as its pool got it; then who asks. The parts of a select list are evaluated in their order. No
 # statement may outlive a token by more than the minute that auth.token_claims grants it.
-_BECOME = """
+BECOME = """
 select
     current_setting('role') = 'none' and coalesce(current_setting('lyceum.token', true), '') = '',
     set_config('lyceum.token', %(token)s, true) is not null,
@@ -56,7 +56,7 @@ def as_tenant(
     began_at = clock()
     token = tokens.mint(claims, lambda: began_at, lifetime)
     with connection.transaction():
-        row = connection.execute(_BECOME, {"token": token, "role": f"lyceum_{claims.role}"}).fetchone()
+        row = connection.execute(BECOME, {"token": token, "role": f"lyceum_{claims.role}"}).fetchone()
         if row is None or row[0] is not True:
             connection.close()
             raise TenancyError(

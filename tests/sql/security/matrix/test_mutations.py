@@ -99,7 +99,17 @@ def _scenario() -> Scenario:
             *((number, user, 2) for number in (1, 2, 3) for user in (ADA, BEN, TOM)),
             (1, BEN, 1),
             (HERE, UNA, 1),
+            (HERE, UNA, 4),
         ),
+        enrolled={
+            # Of those whom a trainer of the course sees; of one whose course they no longer teach; and of one who has left.
+            **{(number, ADA, 2): ALWAYS for number in (1, 2, 3)},
+            **{(number, BEN, 2): _november(14, 14) for number in (1, 2, 3)},
+            **{(number, TOM, 2): _november(1, 13) for number in (1, 2, 3)},
+            (1, BEN, 1): ALWAYS,
+            (HERE, UNA, 1): _november(15, 20),
+            (HERE, UNA, 4): _november(1, 14),
+        },
         audited=((1, "one"), (2, "two"), (3, "three"), (None, "the server")),
     )
 

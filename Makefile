@@ -94,7 +94,7 @@ bench-rls: $(INSTALLED) ## measure row level security
 bench-archive: $(INSTALLED) ## measure archiving and restoring a partition (ARGS='--rows 1000000')
 	@$(VENV)/bin/python bench/archive.py $(ARGS)
 
-bench-prune: $(INSTALLED) ## measure dropping an expired raw day beside deleting its rows
+bench-prune: $(INSTALLED) ## measure dropping an expired raw day beside deleting its rows and beside pg_partman
 	@$(VENV)/bin/python bench/prune.py $(ARGS)
 
 bench-api: $(INSTALLED) ## measure the analytics API with wrk

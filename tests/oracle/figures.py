@@ -398,7 +398,9 @@ class Organization:
 
     def period_row(self, period_type: str, start: date, rows: Sequence[Row]) -> Row:
         """From the rows of the closed days of the period, in order."""
-        days = [day for day in self.closed_days if period_start(period_type, day) == start]
+        last_day = min(period_last_day(period_type, start), self._closed_through)
+        first_day = max(start, self.closed_days[0])
+        days = [first_day + timedelta(days=number) for number in range((last_day - first_day).days + 1)]
         last = rows[-1]
         active_days = sum(row["learners_active"] > 0 for row in rows)
         period_row = _organization_sums(rows) | {

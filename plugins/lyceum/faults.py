@@ -88,6 +88,12 @@ POINTS: tuple[str, ...] = (
     "cleanup.archived",
     "cleanup.rows_removed",
     "cleanup.holds_kept",
+    # One report: written, then one that goes.
+    "reports.begun",
+    "reports.file_written",
+    "reports.committed",
+    "reports.key_destroyed",
+    "reports.file_removed",
 )
 
 

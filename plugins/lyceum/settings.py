@@ -14,6 +14,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from lyceum.errors import ConfigurationError
 from lyceum.key_settings import KeySettings
+from lyceum.report_settings import ReportSettings
 from lyceum.token_settings import IssuerSettings
 
 _DATABASE_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
@@ -52,6 +53,7 @@ class Settings:
     backup_folder: Path | None = None
     backup_database_url: str | None = field(default=None, repr=False)
     backups_kept: int = _BACKUPS_KEPT
+    report_settings: ReportSettings = field(default_factory=ReportSettings)
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str], cwd: Path) -> Settings:
@@ -67,7 +69,7 @@ class Settings:
         LYCEUM_ARCHIVES_URL: where archives lie, a folder or any URL that fsspec knows; its secrets belong elsewhere.
         LYCEUM_BACKUP_FOLDER: where backups go, best on another disk; default `backups` in the home. LYCEUM_BACKUP_DATABASE_URL: a
         server of one's own, for a login with REPLICATION. LYCEUM_BACKUPS_KEPT: how many the schedule keeps, default 7.
-        Those of `KeySettings.from_environment` and `IssuerSettings.from_environment`, too.
+        Those of `KeySettings.from_environment`, `IssuerSettings.from_environment` and `ReportSettings.from_environment`, too.
 
         Raises `ConfigurationError` when a value cannot be used.
         """
@@ -95,6 +97,7 @@ class Settings:
             backup_folder=_folder(environ.get("LYCEUM_BACKUP_FOLDER"), cwd),
             backup_database_url=_database_url(environ.get("LYCEUM_BACKUP_DATABASE_URL"), "LYCEUM_BACKUP_DATABASE_URL"),
             backups_kept=_backups_kept(environ.get("LYCEUM_BACKUPS_KEPT")),
+            report_settings=ReportSettings.from_environment(environ, cwd),
         )
 
     def environment(self) -> dict[str, str]:
@@ -114,6 +117,7 @@ class Settings:
             "LYCEUM_BACKUP_DATABASE_URL": self.backup_database_url or "",
             "LYCEUM_BACKUPS_KEPT": str(self.backups_kept) if self.backups_kept != _BACKUPS_KEPT else "",
             **self.key_settings.environment(),
+            **self.report_settings.environment(),
             **(self.token_issuer.environment() if self.token_issuer is not None else {}),
         }
         return {name: value for name, value in variables.items() if value}

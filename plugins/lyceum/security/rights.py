@@ -293,6 +293,34 @@ and (
     ),
 )
 
+# What is told of a learner's whole time in a course belongs to the last closed day: who teaches the course then has to know since
+# when somebody is enrolled, and whether and until when they came.
+_LAST_CLOSED_DAY = "(select rights.open_day() - 1)"
+_TAUGHT_LEARNERS = Reader(
+    "trainer",
+    Rows(
+        "learners enrolled on the last closed day in a course that they taught on it",
+        f"""{_of_organization("trainer")}
+and enrolled_days @> {_LAST_CLOSED_DAY}
+and {_TAUGHT} @> ({_course_day(_LAST_CLOSED_DAY)})""",
+    ),
+)
+
+# A learner's report was read with a learner's rights and a trainer's with a trainer's: who has become a learner reads no list of
+# learners. An organization reads what is about the whole of it; a person's report is that person's.
+_OWN_LEARNER_REPORTS = Reader(
+    "learner",
+    Rows(
+        "own reports as a learner",
+        f"""{_of_organization("learner")}
+and owner_user_id = (select auth.user_id('learner'))
+and kind = 'learner'""",
+    ),
+)
+_ORGANIZATION_REPORTS = Reader(
+    "org_admin",
+    Rows("reports of the organization, nobody's own", f"{_of_organization('org_admin')}\nand kind = 'organization'"),
+)
 
 # An organization's auditor reads what is about the organization, the operator's auditor everything.
 _AUDITOR = Reader(
@@ -388,9 +416,15 @@ _TABLES: tuple[Relation, ...] = (
     Relation(
         "stage_three.learner_courses",
         "tenant table",
-        (_ANALYST,),
+        (_TAUGHT_LEARNERS, _ADMIN, _ANALYST),
         columns_of.LEARNER_COURSES,
         is_read_by_definer=True,
+    ),
+    Relation(
+        "reporting.reports",
+        "tenant table",
+        (_OWN_LEARNER_REPORTS, _own("trainer", "owner_user_id"), _ORGANIZATION_REPORTS),
+        columns_of.REPORTS,
     ),
     # What the materialized views select.
     Relation("audited.learner_analytics_summary", "tenant table", is_read_by_definer=True),
@@ -542,6 +576,7 @@ _API_VIEWS: tuple[Relation, ...] = (
         "Learners, trainers and the organization by day, week, month and year. Add rows of one period_type and scope only.",
     ),
     _shown("learner_courses", "stage_three.learner_courses", "One row per learner and course."),
+    _shown("reports", "reporting.reports", "Reports that were written for whoever is asking."),
     _shown("audit_logs", "audit.audit_logs", "Who did what: accesses and changes of rights."),
 )
 

@@ -240,7 +240,7 @@ def download(
             cast("Format", wanted),
             as_of=(as_of or invocation.clock()).astimezone(UTC),
         )
-        place(output, found.content)
+        place(output, found.content, mode=0o600)
     invocation.result(
         {"report_id": report_id, "output": output, "format": wanted, "byte_length": len(found.content)},
         lambda console: console.print(str(output), markup=False, soft_wrap=True),

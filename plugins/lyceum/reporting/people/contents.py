@@ -137,9 +137,9 @@ def shown(value: Value, unit: Unit) -> str:
         case "seconds":
             return _duration(value)
         case "share" | "score":
-            return f"{_rounded(value * 100, 1)} %"
+            return f"{_rounded(value * 100, 1)}\u00a0%"
         case "change":
-            return _signed(_rounded(Decimal(value) * 100, 1)) + " %"
+            return _signed(_rounded(Decimal(value) * 100, 1)) + "\u00a0%"
         case "difference":
             return _signed(f"{value:,}")
         case "days":

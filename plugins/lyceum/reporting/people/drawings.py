@@ -22,7 +22,9 @@ _CHART_RULE = re.compile(r"^\.(?:grid|series-\d|accepted|duplicates|quarantined)
 def draw(graph: Graph) -> Markup:
     """Return the graph as SVG that takes its colours from the page's style sheet."""
     unit = f" {graph.unit}" if graph.unit else ""
-    return stacked_columns(graph.columns, [style for style, _ in graph.series], graph.description, unit, WIDTH)
+    styles = [style for style, _ in graph.series]
+    # What has no unit is counted.
+    return stacked_columns(graph.columns, styles, graph.description, unit, WIDTH, is_whole=not unit)
 
 
 def standalone(drawing: Markup, font: str) -> str:

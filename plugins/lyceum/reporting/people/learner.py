@@ -313,7 +313,7 @@ def _trend(whole: dict[tuple[date, int | None], Activity], trail: Sequence[Perio
     hours = [Decimal(one.time_on_task_seconds or 0) / 3600 for one in did]
     return Section(
         "trend",
-        f"The last {TRAIL} {name}s",
+        f"{name.capitalize()} by {name}",
         f"Time on task by {name}, the newest to the right.",
         graphs=(
             Graph(

@@ -360,7 +360,7 @@ def _trend(rows: dict[date, Whole], told: Sequence[Period]) -> Section:
     did = [rows.get(one.start, Whole()) for one in told]
     return Section(
         "trend",
-        f"The last {TRAIL} {name}s",
+        f"{name.capitalize()} by {name}",
         f"Active learners by {name}, the newest to the right.",
         graphs=(
             Graph(

@@ -127,6 +127,7 @@ def _table(table: Table) -> dict[str, Any]:
         "caption": table.caption,
         "headings": [heading.label for heading in table.headings],
         "numbers": [heading.unit not in ("text", "date") for heading in table.headings],
+        "narrow": [heading.unit != "text" for heading in table.headings],
         "rows": [
             [shown(value, heading.unit) for value, heading in zip(row, table.headings, strict=True)]
             for row in table.rows

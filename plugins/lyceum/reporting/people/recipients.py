@@ -66,6 +66,20 @@ def find_period(connection: Connection, organization_id: int, period_type: Perio
     return Period.last_closed(period_type, row[0])
 
 
+def is_published(connection: Connection, organization_id: int, period: Period) -> bool:
+    """Whether every day of a period is closed and published."""
+    row = connection.execute(
+        "select closed_through >= %s from ops.organization_watermarks where organization_id = %s",
+        [period.end, organization_id],
+    ).fetchone()
+    return row == (True,)
+
+
+def split(people: Sequence[int], size: int) -> list[Sequence[int]]:
+    """Return the people in batches of at most `size`."""
+    return [people[first : first + size] for first in range(0, len(people), size)]
+
+
 def find_recipients(connection: Connection, organization_id: int, kind: Kind, period: Period) -> tuple[int | None, ...]:
     """Return whose reports of a kind there are about a period: None for the organization's own, ascending ids of people else."""
     if kind == "organization":

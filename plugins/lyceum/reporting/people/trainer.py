@@ -109,6 +109,7 @@ def compose_trainer(question: Question, period: Period) -> Contents:
         notes=(
             NAMELESS,
             "At risk: enrolled for at least 7 days, not completed, and not active on any of the last 7 days.",
+            "Activity divides everybody who was active in the period by those assigned on its last day, so it can pass 100 %.",
             "A learner who is in two of your courses stands in both; figures of two courses are therefore never added.",
         ),
         people=frozenset(one.learner_id for one in at_risk),
@@ -360,7 +361,7 @@ def _trend(rows: Sequence[Taught], told: Sequence[Period], named: dict[int, str]
     further = len(ranked) - len(graphs)
     return Section(
         "trend",
-        f"The last {TRAIL} {name}s",
+        f"{name.capitalize()} by {name}",
         f"Active learners of each course by {name}, the newest to the right.",
         graphs=tuple(graphs),
         notes=(f"{plural(further, 'further course')} with fewer active learners: not drawn.",) if further > 0 else (),

@@ -61,7 +61,6 @@ class Schools:
             self.warehouse.administrator,
             self.warehouse.settings,
             as_of=as_of,
-            clock=lambda: datetime.now(UTC),
             requested_by="test",
         ) as writer:
             yield writer
@@ -93,42 +92,47 @@ class Schools:
 
 @contextmanager
 def make_schools(shared_server: SharedServer, template: Any, folder: Path) -> Iterator[Schools]:
-    """Simulate, collect, build and refresh."""
+    """Lend a warehouse with the two organizations."""
     with shared_server.database(folder / "home", template) as warehouse:
-        warehouse.settings.create_directories()
-        slugs = [organization.slug for organization in PLAN.organizations]
-        start = datetime(2026, 11, 1, tzinfo=UTC)
-        with warehouse.connect() as connection:
-            for organization in PLAN.organizations:
-                add_organization(connection, organization.slug, organization.name, organization.time_zone, start)
-            register(connection, warehouse.settings, datetime.now(UTC))
-            connection.commit()
-        for delivery in simulate_all(PLAN):
-            path = write_delivery(delivery, folder)
-            noon = datetime(delivery.day.year, delivery.day.month, delivery.day.day, 12, tzinfo=UTC)
-            slug = delivery.organization.slug
-            if isinstance(delivery, RosterFile):
-                with warehouse.connect() as connection:
-                    tenant = find_organization(connection, slug)
-                    source = ensure_source(connection, tenant, delivery.source, ROSTER_FORMAT, noon)
-                    configure_source(connection, source, roster_options(slug))
-                    connection.commit()
-                apply_roster(
-                    warehouse.target, warehouse.settings, slug, path, delivery.source, noon - timedelta(hours=6), "test"
-                )
-            else:
-                collect_paths(
-                    warehouse.target,
-                    warehouse.settings,
-                    organization=slug,
-                    paths=[path],
-                    format="xapi",
-                    as_of=noon + timedelta(days=1),
-                    run_id="test",
-                )
-        steps.build(warehouse.target, warehouse.settings, AS_OF, "test")
-        for view in VIEWS.values():
-            refresh(warehouse.target, warehouse.settings, view, AS_OF, "test")
-        with warehouse.connect() as connection:
-            first, second = (find_organization(connection, slug).organization_id for slug in slugs)
-        yield Schools(warehouse, (first, second))
+        yield fill_schools(warehouse, folder)
+
+
+def fill_schools(warehouse: Warehouse, folder: Path) -> Schools:
+    """Simulate, collect, build and refresh."""
+    warehouse.settings.create_directories()
+    slugs = [organization.slug for organization in PLAN.organizations]
+    start = datetime(2026, 11, 1, tzinfo=UTC)
+    with warehouse.connect() as connection:
+        for organization in PLAN.organizations:
+            add_organization(connection, organization.slug, organization.name, organization.time_zone, start)
+        register(connection, warehouse.settings, datetime.now(UTC))
+        connection.commit()
+    for delivery in simulate_all(PLAN):
+        path = write_delivery(delivery, folder)
+        noon = datetime(delivery.day.year, delivery.day.month, delivery.day.day, 12, tzinfo=UTC)
+        slug = delivery.organization.slug
+        if isinstance(delivery, RosterFile):
+            with warehouse.connect() as connection:
+                tenant = find_organization(connection, slug)
+                source = ensure_source(connection, tenant, delivery.source, ROSTER_FORMAT, noon)
+                configure_source(connection, source, roster_options(slug))
+                connection.commit()
+            apply_roster(
+                warehouse.target, warehouse.settings, slug, path, delivery.source, noon - timedelta(hours=6), "test"
+            )
+        else:
+            collect_paths(
+                warehouse.target,
+                warehouse.settings,
+                organization=slug,
+                paths=[path],
+                format="xapi",
+                as_of=noon + timedelta(days=1),
+                run_id="test",
+            )
+    steps.build(warehouse.target, warehouse.settings, AS_OF, "test")
+    for view in VIEWS.values():
+        refresh(warehouse.target, warehouse.settings, view, AS_OF, "test")
+    with warehouse.connect() as connection:
+        first, second = (find_organization(connection, slug).organization_id for slug in slugs)
+    return Schools(warehouse, (first, second))

@@ -141,7 +141,6 @@ def generate(
         reader_target(invocation.settings),
         invocation.settings,
         as_of=as_of or invocation.clock(),
-        clock=invocation.clock,
         requested_by="lyceum report generate",
     ) as writer:
         outcome = write_all(writer, wanted, cast("tuple[Format, ...]", formats or FORMAT_NAMES), is_anew=anew)

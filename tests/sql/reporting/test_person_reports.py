@@ -750,7 +750,6 @@ def test_reports_lie_in_any_store(schools: Schools) -> None:
         schools.warehouse.administrator,
         settings,
         as_of=AS_OF,
-        clock=now,
         requested_by="test",
     ) as writer:
         written = writer.write(schools.wanted("organization"), ["csv"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
@@ -133,6 +133,17 @@ def _source(connection: Connection, claims: TenantClaims) -> Source:
             "Build first: lyceum build"
         )
     return Source(row[0], row[1], row[2], row[3].astimezone(UTC), row[4], row[5])
+
+
+def server_clock(connection: Connection) -> Clock:
+    """Return the clock of the server that `connection`, in autocommit mode, is connected to: the one that judges tokens."""
+
+    def now() -> datetime:
+        row = connection.execute("select clock_timestamp()").fetchone()
+        assert row is not None
+        return row[0].astimezone(UTC)  # type: ignore[no-any-return]
+
+    return now
 
 
 def titles(question: Question) -> dict[int, str]:

@@ -16,7 +16,14 @@ from lyceum.audit import Access, prepare_trail, record_access
 from lyceum.database import Connection, ConnectionTarget, connect
 from lyceum.errors import ConfigurationError, LyceumError
 from lyceum.key_files import KEY_BYTES
-from lyceum.reporting.people.asking import ROLES, NothingPublishedError, Question, asking_for, owner_claims
+from lyceum.reporting.people.asking import (
+    ROLES,
+    NothingPublishedError,
+    Question,
+    asking_for,
+    owner_claims,
+    server_clock,
+)
 from lyceum.reporting.people.contents import Contents, Kind
 from lyceum.reporting.people.learner import compose_learner
 from lyceum.reporting.people.organization import compose_organization
@@ -84,7 +91,7 @@ class Written:
 class ReportWriter:
     """What writing reports needs: two logins, the tokens by which the second becomes an owner, the keys and the place of files.
 
-    Make it with `open_report_writer`. `clock` is the clock of tokens, `as_of` that of the reports.
+    Make it with `open_report_writer`. `clock` is the clock of tokens, the server's; `as_of` that of the reports.
     """
 
     target: ConnectionTarget
@@ -301,7 +308,6 @@ def open_report_writer(
     settings: Settings,
     *,
     as_of: datetime,
-    clock: Clock,
     requested_by: str,
 ) -> Iterator[ReportWriter]:
     """Lend what writes reports: `target` is the pipeline's login, `reader` one that may become a tenant role.
@@ -323,7 +329,7 @@ def open_report_writer(
             InternalTokens.of_home(settings),
             keys,
             ReportShelf.of(settings),
-            clock,
+            server_clock(connection),
             as_of.astimezone(UTC),
             requested_by,
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import json
 import re
+import unicodedata
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from lyceum.reporting.people.drawings import draw, standalone
 FONT = "Libertinus Serif"
 _FALLBACKS = ("DejaVu Sans Mono", "Noto Sans", "Noto Sans CJK SC", "DejaVu Sans")
 _UNSHOWN = re.compile(r"the text `\"(?P<text>.*?)\"` could not be displayed", re.DOTALL)
+_ESCAPE = re.compile(r"\\u\{([0-9a-f]{1,6})\}")
 _REPLACEMENT = "□"
 _ATTEMPTS = 40
 
@@ -52,7 +54,7 @@ def render_pdf(contents: Contents, at: datetime) -> bytes:
         try:
             made = compiler.compile(format="pdf", pdf_standards=["ua-1"], timestamp=int(at.timestamp()))
         except typst.TypstError as error:
-            found = {text for told_by in (error.message, error.diagnostic) for text in _UNSHOWN.findall(told_by)}
+            found = _not_shown(error.message) | _not_shown(error.diagnostic)
             if not found - missing:
                 # What Typst says may quote the report.
                 raise PdfError(
@@ -60,8 +62,7 @@ def render_pdf(contents: Contents, at: datetime) -> bytes:
                     "Its page and data can be: ask for these formats, and tell the makers of Lyceum."
                 ) from None
             missing |= found
-            for text in found:
-                told = told.replace(text, _REPLACEMENT * len(text))
+            told = told.translate({ord(one): _stand_in(one) for one in found})
             continue
         assert isinstance(made, bytes)
         return made
@@ -69,6 +70,17 @@ def render_pdf(contents: Contents, at: datetime) -> bytes:
         f"A report of kind {contents.kind} has characters that no font of this server shows, more than could be replaced. Install "
         "fonts for them, or ask for the other formats."
     )
+
+
+def _not_shown(said: str) -> set[str]:
+    """Return the characters of which Typst says that no font shows them."""
+    texts = (_ESCAPE.sub(lambda escape: chr(int(escape[1], 16)), text) for text in _UNSHOWN.findall(said))
+    return {one for text in texts for one in text if not one.isascii()} - {_REPLACEMENT}
+
+
+def _stand_in(character: str) -> str:
+    """Return a box for a letter, and nothing for a mark that stands on one or joins two."""
+    return "" if unicodedata.category(character)[0] in "MC" else _REPLACEMENT
 
 
 @functools.cache

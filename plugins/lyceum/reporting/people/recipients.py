@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import LiteralString
 
 import psycopg
@@ -66,11 +67,11 @@ def find_period(connection: Connection, organization_id: int, period_type: Perio
     return Period.last_closed(period_type, row[0])
 
 
-def is_published(connection: Connection, organization_id: int, period: Period) -> bool:
-    """Whether every day of a period is closed and published."""
+def is_published_through(connection: Connection, organization_id: int, day: date) -> bool:
+    """Whether a day of an organization is closed and published, and with it every one before."""
     row = connection.execute(
         "select closed_through >= %s from ops.organization_watermarks where organization_id = %s",
-        [period.end, organization_id],
+        [day, organization_id],
     ).fetchone()
     return row == (True,)
 

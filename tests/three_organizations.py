@@ -142,6 +142,15 @@ def _fill(connection: Connection, organization: int) -> None:
         )
         insert("audited.learner_analytics_summary", learner_id=learner, course_id=course, is_enrolled=True)
     insert("audited.organization_metrics", window_ends_on=CLOSED_THROUGH)
+    for kind, owner in (("learner", ADA), ("learner", TOM), ("trainer", TOM), ("organization", None)):
+        insert(
+            "reporting.reports",
+            kind=kind,
+            owner_user_id=owner,
+            period_type="week",
+            status="pending",
+            requested_at=OPEN_DAY,
+        )
     for day in days_from(FIRST_DAY, OPEN_DAY):
         for learner, course in [*sorted(LEARNT), (ADA, None), (BEN, None)]:
             row = {

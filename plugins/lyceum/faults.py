@@ -100,6 +100,12 @@ POINTS: tuple[str, ...] = (
     "erasure.logins_dropped",
     "erasure.certified",
     "erasure.committed",
+    # One report: written, then one that goes.
+    "reports.begun",
+    "reports.file_written",
+    "reports.committed",
+    "reports.key_destroyed",
+    "reports.file_removed",
 )
 
 

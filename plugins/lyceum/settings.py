@@ -14,6 +14,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from lyceum.errors import ConfigurationError
 from lyceum.key_settings import KeySettings
+from lyceum.report_settings import ReportSettings
 from lyceum.serving_settings import ServingSettings
 from lyceum.token_settings import IssuerSettings
 
@@ -56,6 +57,7 @@ class Settings:
     monitor_database_url: str | None = field(default=None, repr=False)
     backups_kept: int = _BACKUPS_KEPT
     serving: ServingSettings = field(default_factory=ServingSettings)
+    report_settings: ReportSettings = field(default_factory=ReportSettings)
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str], cwd: Path) -> Settings:
@@ -72,7 +74,7 @@ class Settings:
         LYCEUM_BACKUP_FOLDER: where backups go, best on another disk; default `backups` in the home. LYCEUM_BACKUP_DATABASE_URL: a
         server of one's own, for a login with REPLICATION. LYCEUM_BACKUPS_KEPT: how many the schedule keeps, default 7.
         LYCEUM_MONITOR_DATABASE_URL: a server of one's own, for the login `lyceum_monitor`; without it the pipeline measures.
-        Those of `KeySettings`, `IssuerSettings` and `ServingSettings`, too: see their `from_environment`.
+        Those of `KeySettings`, `IssuerSettings`, `ReportSettings` and `ServingSettings`, too: see their `from_environment`.
 
         Raises `ConfigurationError` when a value cannot be used.
         """
@@ -104,6 +106,7 @@ class Settings:
             ),
             backups_kept=_backups_kept(environ.get("LYCEUM_BACKUPS_KEPT")),
             serving=ServingSettings.from_environment(environ),
+            report_settings=ReportSettings.from_environment(environ, cwd),
         )
 
     def environment(self) -> dict[str, str]:
@@ -124,6 +127,7 @@ class Settings:
             "LYCEUM_MONITOR_DATABASE_URL": self.monitor_database_url or "",
             "LYCEUM_BACKUPS_KEPT": str(self.backups_kept) if self.backups_kept != _BACKUPS_KEPT else "",
             **self.key_settings.environment(),
+            **self.report_settings.environment(),
             **(self.token_issuer.environment() if self.token_issuer is not None else {}),
             **self.serving.environment(),
         }

@@ -133,6 +133,14 @@ def external_monitor_target(settings: Settings) -> ConnectionTarget:
     return _described("LYCEUM_MONITOR_DATABASE_URL", settings.monitor_database_url, settings)
 
 
+def target_of_url(variable: str, url: str, settings: Settings) -> ConnectionTarget:
+    """Return the target of the URL that a variable holds. Connects to nothing.
+
+    Raises `ConfigurationError` when libpq cannot read the URL.
+    """
+    return _described(variable, url, settings)
+
+
 def _described(variable: str, url: str, settings: Settings) -> ConnectionTarget:
     try:
         keywords = {name: str(value) for name, value in conninfo_to_dict(url).items() if value is not None}

@@ -13,6 +13,7 @@ from lyceum.lifecycle.policies import RowPolicy
 from lyceum.settings import Settings
 
 QUALITY_PAGES = "reporting.quality_pages"
+REPORTS = "reporting.reports"
 
 _ROWS_PER_TRANSACTION = 10_000
 
@@ -47,6 +48,7 @@ _STORES: Mapping[str, _RowStore] = {
     "ops.alerts": _RowStore("stored.resolved_at", may_go="stored.resolved_at is not null"),
     "ops.metrics": _RowStore("stored.measured_at"),
     QUALITY_PAGES: _RowStore("stored.as_of"),
+    REPORTS: _RowStore("coalesce(stored.generated_at, stored.requested_at)"),
 }
 
 
@@ -81,6 +83,10 @@ def remove_rows(
         from lyceum.reporting.quality import remove_old_pages
 
         return remove_old_pages(target, settings, as_of)
+    if subject == REPORTS:
+        from lyceum.reporting.people.removal import remove_expired
+
+        return remove_expired(connection, settings, as_of)
     store = _STORES[subject]
     statement = f"""
         delete from {subject}

@@ -42,21 +42,30 @@ class Strip:
     marks: tuple[Mark, ...]
 
 
-def stacked_columns(columns: Sequence[Column], classes: Sequence[str], description: str, unit: str = "") -> Markup:
+def stacked_columns(
+    columns: Sequence[Column],
+    classes: Sequence[str],
+    description: str,
+    unit: str = "",
+    width: int = _WIDTH,
+    *,
+    is_whole: bool = False,
+) -> Markup:
     """Draw columns stacked from the bottom in the order of `classes`, which name the series' styles.
 
-    `description` is what a screen reader says in place of the drawing.
+    `description` is what a screen reader says in place of the drawing. A narrower `width` makes letters greater where the
+    drawing fills its place. `is_whole` labels the axis with whole numbers alone, where half of one means nothing.
     """
-    top = nice_ceiling(max((sum(column.values) for column in columns), default=0.0))
-    plot_width, plot_height = _WIDTH - _LEFT - _RIGHT, _HEIGHT - _TOP - _BOTTOM
+    top = nice_ceiling(max((sum(column.values) for column in columns), default=0.0), is_whole=is_whole)
+    plot_width, plot_height = width - _LEFT - _RIGHT, _HEIGHT - _TOP - _BOTTOM
     step = plot_width / max(len(columns), 1)
-    width = max(min(step * 0.78, 42.0), 1.0)
+    bar = max(min(step * 0.78, 42.0), 1.0)
     parts: list[Markup] = []
     for tick in range(5):
         value = top * tick / 4
         y = _TOP + plot_height * (1 - tick / 4)
         parts.append(
-            Markup('<line class="grid" x1="{}" x2="{}" y1="{}" y2="{}"/>').format(_LEFT, _WIDTH - _RIGHT, _n(y), _n(y))
+            Markup('<line class="grid" x1="{}" x2="{}" y1="{}" y2="{}"/>').format(_LEFT, width - _RIGHT, _n(y), _n(y))
         )
         parts.append(
             Markup('<text class="axis" x="{}" y="{}" text-anchor="end">{}</text>').format(
@@ -76,7 +85,7 @@ def stacked_columns(columns: Sequence[Column], classes: Sequence[str], descripti
             y -= height
             bars.append(
                 Markup('<rect class="{}" x="{}" y="{}" width="{}" height="{}"/>').format(
-                    style, _n(middle - width / 2), _n(y), _n(width), _n(height)
+                    style, _n(middle - bar / 2), _n(y), _n(bar), _n(height)
                 )
             )
         if bars:
@@ -88,7 +97,7 @@ def stacked_columns(columns: Sequence[Column], classes: Sequence[str], descripti
                     _n(middle), _HEIGHT - 8, column.label
                 )
             )
-    return _drawing(_WIDTH, _HEIGHT, description, parts)
+    return _drawing(width, _HEIGHT, description, parts)
 
 
 def strips(rows: Sequence[Strip], description: str) -> Markup:
@@ -132,17 +141,17 @@ def sparkline(values: Sequence[float], description: str) -> Markup:
     ).format(max(len(values), 1) * step, description, Markup("").join(parts))
 
 
-def nice_ceiling(value: float) -> float:
+def nice_ceiling(value: float, *, is_whole: bool = False) -> float:
     """Return the least of 1, 2, 2.5 and 5 times a power of ten, times four equal ticks, that is not below the value.
 
-    Four ticks of it are numbers that people read: 40 → 0, 10, 20, 30, 40.
+    Four ticks of it are numbers that people read: 40 → 0, 10, 20, 30, 40. With `is_whole` they are whole numbers.
     """
     if value <= 0:
         return 4.0
-    quarter = value / 4
+    quarter = max(value / 4, 1.0) if is_whole else value / 4
     power = 10.0 ** math.floor(math.log10(quarter))
     for factor in (1.0, 2.0, 2.5, 5.0, 10.0):
-        if factor * power >= quarter * (1 - 1e-9):
+        if factor * power >= quarter * (1 - 1e-9) and not (is_whole and factor * power % 1):
             return 4 * factor * power
     raise AssertionError("ten times the power of ten is above every quarter")
 

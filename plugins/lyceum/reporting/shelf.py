@@ -21,11 +21,13 @@ def documentation_page(settings: Settings) -> Path:
     return settings.reports / "documentation" / INDEX
 
 
-def place(path: Path, content: bytes) -> None:
-    """Put a file in place in one step: a reader sees the old one or the new one, also after a crash."""
+def place(path: Path, content: bytes, *, mode: int | None = None) -> None:
+    """Put a file in place in one step: a reader sees the old one or the new one, also after a crash. `mode` closes it to others."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     with beside.open("wb") as file:
+        if mode is not None:
+            os.fchmod(file.fileno(), mode)
         file.write(content)
         file.flush()
         os.fsync(file.fileno())

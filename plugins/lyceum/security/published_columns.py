@@ -233,3 +233,20 @@ AUDIT_LOGS = (
     "line_number",
     "detail",
 )
+
+REPORTS = (
+    *_KEY,
+    "report_id",
+    "kind",
+    "owner_user_id",
+    "period_type",
+    "period_start",
+    "period_end",
+    "status",
+    "formats",
+    "data_version",
+    "told_through",
+    "requested_at",
+    "generated_at",
+    "expires_at",
+)

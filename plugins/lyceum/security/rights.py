@@ -306,6 +306,21 @@ and {_TAUGHT} @> ({_course_day("(select rights.open_day()) - 1")})""",
     ),
 )
 
+# A learner's report was read with a learner's rights and a trainer's with a trainer's: who has become a learner reads no list of
+# learners. An organization reads what is about the whole of it; a person's report is that person's.
+_OWN_LEARNER_REPORTS = Reader(
+    "learner",
+    Rows(
+        "own reports as a learner",
+        f"""{_of_organization("learner")}
+and owner_user_id = (select auth.user_id('learner'))
+and kind = 'learner'""",
+    ),
+)
+_ORGANIZATION_REPORTS = Reader(
+    "org_admin",
+    Rows("reports of the organization, nobody's own", f"{_of_organization('org_admin')}\nand kind = 'organization'"),
+)
 
 # An organization's auditor reads what is about the organization, the operator's auditor everything.
 _AUDITOR = Reader(
@@ -407,9 +422,15 @@ _TABLES: tuple[Relation, ...] = (
     Relation(
         "stage_three.learner_courses",
         "tenant table",
-        (_TAUGHT_PAIRS, _ANALYST),
+        (_TAUGHT_PAIRS, _ADMIN, _ANALYST),
         columns_of.LEARNER_COURSES,
         is_read_by_definer=True,
+    ),
+    Relation(
+        "reporting.reports",
+        "tenant table",
+        (_OWN_LEARNER_REPORTS, _own("trainer", "owner_user_id"), _ORGANIZATION_REPORTS),
+        columns_of.REPORTS,
     ),
     # What the materialized views select.
     Relation("audited.learner_analytics_summary", "tenant table", is_read_by_definer=True),
@@ -564,6 +585,7 @@ _API_VIEWS: tuple[Relation, ...] = (
         "Learners, trainers and the organization by day, week, month and year. Add rows of one period_type and scope only.",
     ),
     _shown("learner_courses", "stage_three.learner_courses", "One row per learner and course."),
+    _shown("reports", "reporting.reports", "Reports that were written for whoever is asking."),
     _shown("audit_logs", "audit.audit_logs", "Who did what: accesses and changes of rights."),
 )
 

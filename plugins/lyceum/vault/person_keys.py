@@ -106,6 +106,17 @@ class PersonKeys:
             rows = self._rows(organization_id, user_ids)
         return self._unwrapped(organization_id, rows)
 
+    def wrap_for(self, purpose: str, key: bytes) -> WrappedKey:
+        """Wrap a data key of something that is no person, bound to this warehouse and to `purpose`, which names it."""
+        self._prove(self._current_version())
+        (wrapped,) = self._keyring.current.wrap([PlainKey(key, self._context_of(purpose))])
+        return wrapped
+
+    def unwrap_for(self, purpose: str, provider: str, version: int, content: bytes) -> bytes:
+        """Return what `wrap_for` wrapped for this purpose. Raises `WrongKeyError` when it was another."""
+        (key,) = self._keyring.unwrap([WrappedKey(provider, version, content, self._context_of(purpose))])
+        return key
+
     def count_living(self, organization_id: int, user_ids: Sequence[int]) -> int:
         """Return how many of these people have a key."""
         row = self._connection.execute(
@@ -246,6 +257,9 @@ class PersonKeys:
 
     def _context(self, organization_id: int, user_id: int, key_version: int) -> bytes:
         return f"{self._warehouse_id}:{organization_id}:{user_id}:{key_version}".encode()
+
+    def _context_of(self, purpose: str) -> bytes:
+        return f"{self._warehouse_id}:{purpose}".encode()
 
     def _rows(self, organization_id: int, user_ids: Sequence[int]) -> list[tuple[Any, ...]]:
         return self._connection.execute(

@@ -254,10 +254,49 @@ def test_a_trainer_sees_no_row_of_a_day_on_which_the_learner_was_not_enrolled(wo
     assert sorted(seen) == sorted(2 * [(day,) for day in TOMS_DAYS if day < left])
 
 
+def test_a_trainer_sees_of_a_whole_course_who_learns_in_it_on_the_last_closed_day_that_they_taught(
+    world: World,
+) -> None:
+    query = "select learner_id, course_id from api.learner_courses order by 1, 2"
+    assert world.seen(claims("trainer", UNA), query) == [(ADA, BIOLOGY)]
+    assert world.seen(claims("trainer", TOM), query) == []
+    with world.connection.transaction(force_rollback=True):
+        # The next day Una teaches no more; on the last closed one she does.
+        taught = f"{{[2026-01-01,{OPEN_DAY})}}"
+        world.connection.execute(
+            "update core.enrollments set valid_days = %s where organization_id = %s and user_id = %s",
+            [taught, HERE, UNA],
+        )
+        assert world.seen(claims("trainer", UNA), query) == [(ADA, BIOLOGY)]
+        world.connection.execute(
+            "update core.enrollments set valid_days = %s where organization_id = %s and user_id = %s",
+            [f"{{[2026-01-01,{CLOSED_THROUGH})}}", HERE, UNA],
+        )
+        assert world.seen(claims("trainer", UNA), query) == []
+    for left, expected in ((OPEN_DAY, [(ADA, BIOLOGY)]), (CLOSED_THROUGH, [])):
+        with world.connection.transaction(force_rollback=True):
+            world.connection.execute(
+                "update stage_three.learner_courses set enrolled_days = %s where organization_id = %s",
+                [f"{{[2026-11-02,{left})}}", HERE],
+            )
+            assert world.seen(claims("trainer", UNA), query) == expected
+
+
+def test_reports_are_seen_by_their_owner_in_the_role_that_they_were_read_with(world: World) -> None:
+    query = "select kind, owner_user_id from api.reports order by 1, 2"
+
+    assert world.seen(claims("learner", ADA), query) == [("learner", ADA)]
+    assert world.seen(claims("learner", TOM), query) == [("learner", TOM)]
+    assert world.seen(claims("trainer", TOM), query) == [("learner", TOM), ("trainer", TOM)]
+    assert world.seen(claims("trainer", UNA), query) == []
+    assert world.seen(claims("org_admin"), query) == [("organization", None)]
+
+
 def test_an_administrator_and_a_service_see_their_whole_organization(world: World) -> None:
     for role in ("org_admin", "service"):
         for view in API_VIEWS:
-            if role not in [reader.role for reader in view.readers]:
+            # A person's reports are that person's.
+            if role not in [reader.role for reader in view.readers] or view.name == "api.reports":
                 continue
             shown = world.seen(claims(role), f"select organization_id, count(*) from {view.name} group by 1")
             there = world.connection.execute(

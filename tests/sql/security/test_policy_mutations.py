@@ -15,6 +15,7 @@ from three_organizations import World
 
 PERIODS = "stage_three.aggregated_analytics"
 DAYS = "stage_two.learner_analytics"
+COURSES, REPORTS = "stage_three.learner_courses", "reporting.reports"
 SUMMARY, METRICS = "api.learner_analytics_summary", "api.organization_metrics"
 # Whoever changes a condition: the relation, the role, what stands there, and what is put there.
 CHANGES = (
@@ -40,6 +41,19 @@ CHANGES = (
     ("core.courses", "trainer", "rights.own_course_ids('trainer')", "array[1, 2]::bigint[]"),
     ("core.enrollments", "learner", "and user_id = (select auth.user_id('learner'))", ""),
     ("core.enrollments", "trainer", "and user_id = (select auth.user_id('trainer'))", ""),
+    (COURSES, "trainer", "and enrolled_days @> (select rights.open_day() - 1)\n", ""),
+    (
+        COURSES,
+        "trainer",
+        "enrolled_days @> (select rights.open_day() - 1)",
+        "enrolled_days @> (select rights.open_day())",
+    ),
+    (COURSES, "trainer", "((select rights.open_day() - 1) - date", "((select rights.open_day()) - date"),
+    (COURSES, "trainer", "((select rights.open_day() - 1) - date", "((select rights.open_day() - 2) - date"),
+    (REPORTS, "learner", "and owner_user_id = (select auth.user_id('learner'))\n", ""),
+    (REPORTS, "learner", "and kind = 'learner'", ""),
+    (REPORTS, "trainer", "and owner_user_id = (select auth.user_id('trainer'))", ""),
+    (REPORTS, "org_admin", "and kind = 'organization'", ""),
 )
 # Of the barrier views: what stands there, and what is put there.
 CHANGES_OF_VIEWS = (

@@ -15,6 +15,11 @@ using (
     and enrolled_days @> ((select rights.open_day()) - 1)
     and (select rights.taught_course_days()) @> (course_id * 4194304 + ((select rights.open_day()) - 1 - date '0001-01-01'))
 );
+create policy org_admin_select on stage_three.learner_courses
+as permissive for select to lyceum_org_admin
+using (
+    organization_id = (select auth.organization_id('org_admin'))
+);
 create policy analyst_select on stage_three.learner_courses
 as permissive for select to lyceum_analyst
 using (
@@ -32,5 +37,5 @@ grant select (
     completed_at,
     enrolled_days,
     at_risk_days
-) on table stage_three.learner_courses to lyceum_trainer, lyceum_analyst;
+) on table stage_three.learner_courses to lyceum_trainer, lyceum_org_admin, lyceum_analyst;
 grant select on table stage_three.learner_courses to lyceum_definer;

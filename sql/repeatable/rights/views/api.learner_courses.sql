@@ -17,4 +17,4 @@ select
 from stage_three.learner_courses;
 comment on view api.learner_courses is 'One row per learner and course.';
 revoke all on table api.learner_courses from public, lyceum_learner, lyceum_trainer, lyceum_org_admin, lyceum_service, lyceum_analyst, lyceum_auditor;
-grant select on table api.learner_courses to lyceum_trainer, lyceum_analyst;
+grant select on table api.learner_courses to lyceum_trainer, lyceum_org_admin, lyceum_analyst;

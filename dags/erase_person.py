@@ -53,8 +53,9 @@ def erase_person() -> None:
     approve = ApprovalOperator(
         task_id="approve",
         subject="Erase user {{ params.user_id }} of {{ params.organization }}?",
-        body="{{ ti.xcom_pull(task_ids='plan') }}",
+        body="{{ ti.xcom_pull(task_ids='plan').text }}",
         response_timeout=timedelta(days=14),
+        doc_md="Wait until somebody has looked at the plan: approved, the person is erased; rejected, nothing changes.",
     )
     plan >> approve
     task(erasing.erase)(**who, reason="{{ params.reason }}", approval=approve.output)

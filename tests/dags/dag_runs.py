@@ -12,8 +12,9 @@ import asyncio
 import json
 import os
 import sys
-import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -130,29 +131,38 @@ def snapshot() -> dict[str, list[object]]:
         }
 
 
-def answer(dag_id: str, run_id_of: datetime, option: str) -> None:
-    """Wait until the run asks a person, and answer as the API does."""
-    for _ in range(600):
-        with create_session() as session:
-            asked = session.scalars(
-                select(HITLDetail)
-                .join(TaskInstance, HITLDetail.ti_id == TaskInstance.id)
-                .join(DagRun, (DagRun.dag_id == TaskInstance.dag_id) & (DagRun.run_id == TaskInstance.run_id))
-                .where(
-                    DagRun.dag_id == dag_id,
-                    DagRun.run_after == run_id_of,
-                    TaskInstance.state == TaskInstanceState.AWAITING_INPUT,
-                )
-            ).one_or_none()
-            if asked is not None:
-                asked.responded_by = {"id": "7", "name": "dpo"}
-                asked.responded_at = datetime.now(UTC)
-                asked.chosen_options = [option]
-                asked.params_input = {}
-                event = TriggerEvent(asked.as_resume_event_payload())
-                handle_event_submit(event, task_instance=asked.task_instance, session=session)
-                return
-        time.sleep(0.2)
+def answer(dag_id: str, option: str) -> None:
+    """Answer every task of a DAG that waits for a person, as the API does."""
+    with create_session(scoped=False) as session:
+        waiting = session.scalars(
+            select(TaskInstance).where(
+                TaskInstance.dag_id == dag_id, TaskInstance.state == TaskInstanceState.AWAITING_INPUT
+            )
+        ).all()
+        for task in waiting:
+            asked = session.scalars(select(HITLDetail).where(HITLDetail.ti_id == task.id)).one()
+            asked.responded_by = {"id": "7", "name": "dpo"}
+            asked.responded_at = datetime.now(UTC)
+            asked.chosen_options = [option]
+            asked.params_input = {}
+            handle_event_submit(TriggerEvent(asked.as_resume_event_payload()), task_instance=task, session=session)
+
+
+@contextmanager
+def answered(dag_id: str, option: str | None) -> Iterator[None]:
+    """Let a person answer where `dag.test` waits for one."""
+    sleep = time.sleep
+
+    def sleep_or_answer(seconds: float) -> None:
+        answer(dag_id, str(option))
+        sleep(min(seconds, 0.1))
+
+    if option is not None:
+        time.sleep = sleep_or_answer
+    try:
+        yield
+    finally:
+        time.sleep = sleep
 
 
 def main() -> None:
@@ -181,9 +191,8 @@ def main() -> None:
             dag.deadline = None
             clock = datetime.fromisoformat(asked["run_after"])
             # A run without a logical date would replace every earlier one that has none.
-            if "answer" in asked:
-                threading.Thread(target=answer, args=(dag.dag_id, clock, asked["answer"]), daemon=True).start()
-            run = dag.test(run_after=clock, logical_date=clock, run_conf=asked.get("conf"))
+            with answered(dag.dag_id, asked.get("answer")):
+                run = dag.test(run_after=clock, logical_date=clock, run_conf=asked.get("conf"))
             outcomes.append(outcome(run.dag_id, run.run_id))
     sys.__stdout__.write("\n" + json.dumps(outcomes) + "\n")
 

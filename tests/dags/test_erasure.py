@@ -41,6 +41,7 @@ def outcomes(airflow: tuple[Warehouse, dict[str, str]], tmp_path_factory: pytest
             capture_output=True,
             text=True,
             check=False,
+            timeout=150,
         )
         assert said.returncode == 0, said.stderr[-4000:]
         (outcomes[name],) = json.loads(said.stdout.splitlines()[-1])
@@ -54,7 +55,7 @@ def test_a_plan_that_is_rejected_changes_nothing(outcomes: dict[str, Any]) -> No
     tasks = {task: state for task, (state, _) in outcomes["rejected"]["tasks"].items()}
     assert tasks == {"plan": "success", "approve": "success", "erase": "skipped"}
     assert outcomes["erasures after rejected"] == []
-    plan = outcomes["rejected"]["returned"]["plan"]
+    plan = outcomes["rejected"]["returned"]["plan"]["text"]
     assert "A person of campus with 1 id" in plan
     assert "core.user_profiles: 1 rows" in plan
     assert str(outcomes["user_id"]) not in plan

@@ -155,6 +155,13 @@ CONSUMERS: tuple[Consumer, ...] = (
         without="what merged users did is moved in the states of open weeks, which hold all that was built",
         readers=("plugins/lyceum/roster/rekeying.py",),
     ),
+    Consumer(
+        "erasure",
+        (RAW,),
+        None,
+        without="rows that are gone name nobody",
+        readers=("plugins/lyceum/erasure/tables.py",),
+    ),
     Consumer("replay", (QUARANTINE,), None, without="a refused record that has outlived its retention is not replayed"),
     Consumer("seal", (*STATES, *PUBLISHED_WEEKS, YEARS), _OPEN_WEEKS),
     Consumer("audit chain", (AUDIT,), _UNSEALED_AUDIT),

@@ -14,14 +14,15 @@ _log = logging.getLogger(__name__)
 
 
 @library_task
-def plan(organization: str, user_id: str) -> str:
-    """Return what the erasure would change, in counts, as Markdown. Raises `UnknownPersonError` where there is nobody."""
+def plan(organization: str, user_id: str) -> dict[str, str]:
+    """Return what the erasure would change, in counts, as `text` in Markdown. Raises `UnknownPersonError` where there is nobody."""
     from lyceum.database import target
     from lyceum.erasure import plan_erasure
 
     where = settings()
     found = plan_erasure(target(where), where, organization, int(user_id))
-    return "\n".join([*(f"- {sentence}" for sentence in found.sentences), "", "**Nothing brings the person back.**"])
+    lines = [*(f"- {sentence}" for sentence in found.sentences), "", "**Nothing brings the person back.**"]
+    return {"text": "\n".join(lines)}
 
 
 @library_task

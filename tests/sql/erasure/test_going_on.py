@@ -41,7 +41,7 @@ from sql.erasure.conftest import (  # type: ignore[import-not-found]
 pytestmark = pytest.mark.timeout(600)
 
 POINTS = [point for point in faults.POINTS if point.startswith("erasure.")]
-QUICK_POINTS = ("erasure.keys_destroyed", "erasure.tables_committed", "erasure.archive_recorded", "erasure.certified")
+QUICK_POINTS = ("erasure.tables_committed", "erasure.archive_recorded")
 
 
 def test_whoever_is_not_there_is_refused_without_a_word_about_anybody(module_school: School) -> None:
@@ -260,6 +260,7 @@ def test_a_build_that_is_between_two_steps_publishes_nothing_of_the_person(schoo
     assert school.campus.query("select count(*) from ops.pending_hours") == [(0,)]
 
 
+@pytest.mark.exhaustive
 def test_a_twin_in_which_nobody_was_erased_tells_the_same_totals_ever_after(school: School, twin: School) -> None:
     told = []
     for one in (school, twin):

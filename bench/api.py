@@ -155,7 +155,9 @@ def _prepare(connection: Connection) -> None:
     connection.execute(
         """
         insert into stage_three.learner_courses (organization_id, learner_id, course_id, enrolled_days, at_risk_days)
-        select organization_id, user_id, course_id, '{[2020-01-01,)}', (case when user_id % 5 = 0 then '{[2026-11-01,)}' else '{}' end)::datemultirange
+        select
+            organization_id, user_id, course_id, '{[2020-01-01,)}',
+            (case when user_id % 5 = 0 then '{[2026-11-01,)}' else '{}' end)::datemultirange
         from core.enrollments where role = 'learner'
         on conflict do nothing
         """

@@ -5,7 +5,8 @@ Takes the warehouse of `bench/row_level_security.py` (100 organizations, 6 milli
 endpoint after the other and then all mixed. First with a cache that is warm, then without one.
 
 Per endpoint and number of connections: requests a second, median and 99th percentile in milliseconds as the client sees them, and
-what was no 200. Without a cache also what PostgreSQL spends on the statements of a request, from pg_stat_statements: the mean, and
+what was no 200; and the milliseconds of processor time that a request costs the API and the server, which other work on the machine
+changes little. Without a cache also what PostgreSQL spends on the statements of a request, from pg_stat_statements: the mean, and
 the sum of the slowest execution of each statement, which no request exceeds. Client, API and database share the machine's cores.
 """
 
@@ -29,6 +30,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
+import psutil
 from row_level_security import LAST_DAY, Asked, Sizes, people_of, warehouse
 
 from lyceum import database
@@ -90,6 +92,8 @@ class Measured:
     p50: float
     p99: float
     errors: int
+    api_processor: float
+    server_processor: float
     database_mean: float | None = None
     database_slowest: float | None = None
 
@@ -151,7 +155,9 @@ def _prepare(connection: Connection) -> None:
     connection.execute(
         """
         insert into stage_three.learner_courses (organization_id, learner_id, course_id, enrolled_days, at_risk_days)
-        select organization_id, user_id, course_id, '{[2020-01-01,)}', (case when user_id % 5 = 0 then '{[2026-11-01,)}' else '{}' end)::datemultirange
+        select
+            organization_id, user_id, course_id, '{[2020-01-01,)}',
+            (case when user_id % 5 = 0 then '{[2026-11-01,)}' else '{}' end)::datemultirange
         from core.enrollments where role = 'learner'
         on conflict do nothing
         """
@@ -208,7 +214,9 @@ def _measure(
         script.write_text(_SCRIPT)
         _wrk(address, script, requests, load, 2)
         connection.execute("select pg_stat_statements_reset()")
+        before = _processor_seconds(address, connection)
         said = _wrk(address, script, requests, load, seconds)
+        after = _processor_seconds(address, connection)
     match = re.search(r"LYCEUM (\d+) (\d+) (\d+) (\d+) (\d+) (\d+)", said)
     assert match is not None, said
     count, microseconds, p50, p99, refused, broken = map(int, match.groups())
@@ -222,6 +230,8 @@ def _measure(
         p50=p50 / 1000,
         p99=p99 / 1000,
         errors=refused + broken,
+        api_processor=(after[0] - before[0]) / count * 1000,
+        server_processor=(after[1] - before[1]) / count * 1000,
         database_mean=mean,
         database_slowest=slowest,
     )
@@ -235,6 +245,24 @@ def _wrk(address: str, script: Path, requests: Path, load: int, seconds: int) ->
         text=True,
         check=True,
     ).stdout
+
+
+def _processor_seconds(address: str, connection: Connection) -> tuple[float, float]:
+    """Return the seconds of processor time of the API's processes, and of the server's processes that work for it."""
+    port = address.rpartition(":")[2]
+    serving = next(
+        process for process in psutil.Process().children() if process.is_running() and port in process.cmdline()
+    )
+    rows = connection.execute(
+        "select pid from pg_stat_activity where application_name = 'lyceum api' or backend_type = 'walwriter'"
+    ).fetchall()
+    api = sum(_seconds(process) for process in (serving, *serving.children(recursive=True)))
+    return api, sum(_seconds(psutil.Process(pid)) for (pid,) in rows)
+
+
+def _seconds(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
 
 
 def _database_time(connection: Connection, requests: int) -> tuple[float, float]:
@@ -255,6 +283,7 @@ def _database_time(connection: Connection, requests: int) -> tuple[float, float]
 
 _HEADER = (
     f"{'endpoint':<22}{'cache':<7}{'at once':>8}{'requests/s':>12}{'p50':>8}{'p99':>8}{'errors':>8}"
+    f"{'API':>7}{'server':>8}"
     f"{'database':>10}{'slowest':>9}"
 )
 
@@ -267,7 +296,8 @@ def _row(one: Measured) -> str:
     )
     return (
         f"{one.question:<22}{'warm' if one.is_cached else 'none':<7}{one.connections:>8}{one.requests_per_second:>12.0f}"
-        f"{one.p50:>8.2f}{one.p99:>8.2f}{one.errors:>8}{database_time}"
+        f"{one.p50:>8.2f}{one.p99:>8.2f}{one.errors:>8}"
+        f"{one.api_processor:>7.2f}{one.server_processor:>8.2f}{database_time}"
     )
 
 

@@ -9,10 +9,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
+from uuid import uuid4
 
 import httpx
+from psycopg import sql
 
-from lyceum.database import Connection, Login, login_target
+from lyceum.database import Connection, ConnectionTarget, Login, login_target
 from lyceum.security.tokens.claims import Role
 from lyceum.security.tokens.development import development_issuer
 from lyceum.serving.application import Application, make_application
@@ -108,9 +110,34 @@ class Caller:
         self._loop.close()
 
 
+_LOGINS: dict[str, ConnectionTarget] = {}
+
+
+@contextmanager
+def api_login(server: SharedServer, warehouse: Warehouse) -> Iterator[None]:
+    """Have a login for the API: its own, or on a server of one's own, whose passwords are not ours, one that may do the same."""
+    if server.database_url is None:
+        _LOGINS[warehouse.target.dbname] = login_target(warehouse.administrator, server.settings, Login.API)
+        yield
+        return
+    name, password = f"api_{uuid4().hex[:12]}", uuid4().hex
+    with warehouse.connect(autocommit=True) as connection:
+        role = sql.Identifier(name)
+        connection.execute(
+            sql.SQL("create role {} login inherit in role lyceum_authenticator password {}").format(
+                role, sql.Literal(password)
+            )
+        )
+        _LOGINS[warehouse.target.dbname] = replace(warehouse.administrator, user=name, password=password)
+        try:
+            yield
+        finally:
+            connection.execute(sql.SQL("drop role {}").format(role))
+
+
 def api_settings(server: SharedServer, warehouse: Warehouse, **serving: Any) -> Settings:
-    """Return the settings of the API over a warehouse of the tests."""
-    target = login_target(warehouse.administrator, server.settings, Login.API)
+    """Return the settings of the API over a warehouse of the tests, within `api_login`."""
+    target = _LOGINS[warehouse.target.dbname]
     return replace(warehouse.settings, serving=ServingSettings(database_url=target.url(), **serving))
 
 

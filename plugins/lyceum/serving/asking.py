@@ -72,7 +72,7 @@ def asking_as(*roles: Role, scope: str | None = None) -> Callable[..., Awaitable
 
 
 def _etags(header: str) -> list[str]:
-    """Return the ETags of If-None-Match; `*` and weak ones compare as RFC 9110 says for GET."""
+    """Return the ETags of If-None-Match; weak ones count as the strong ones, and `*` names no answer."""
     return [part.strip().removeprefix("W/") for part in header.split(",")][:_KNOWN_AT_MOST]
 
 

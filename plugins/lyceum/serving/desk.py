@@ -213,7 +213,7 @@ class Desk:
             raise unavailable("The answer took too long. Ask for less at a time, or try again.") from None
 
     async def is_ready(self) -> bool:
-        """Say whether the primary answers and knows the key of our tokens."""
+        """Say whether the primary answers."""
         try:
             async with asyncio.timeout(3), self.primary.connection() as connection:
                 await connection.execute("select 1")

@@ -394,7 +394,10 @@ def _without(row: dict[str, Any], name: str) -> dict[str, Any]:
 
 def _single(model: type[Figures], rows: list[dict[str, Any]], reading: Reading) -> Answer:
     if not rows:
-        raise Problem(404, "Nothing is published yet. It comes with the first build and refresh of the organization.")
+        raise Problem(
+            404,
+            "Nothing of it is published yet, or your token may not see it. It comes with the first build and refresh.",
+        )
     told = Single[Any](data=model.model_validate(rows[0]), freshness=reading.versions.freshness)
     return Answer(told.model_dump_json().encode(), 1)
 

@@ -31,6 +31,7 @@ from replay.partition_promises import (
     STATES,
     TRAIL,
     YEARS,
+    Catalogue,
     ahead,
     expired,
     held,
@@ -87,6 +88,7 @@ class Replay(Comparison):
         self.raw_rows: Counter[date] = Counter()
         self._happenings: dict[str, Happenings] = {}
         self._dropped_years: set[int] = set()
+        self._seen = Catalogue()
         self._restored: dict[str, datetime] = {}
         lent.settings.create_directories()
         # One session that looks, because a new one for each look would cost more than the looks.
@@ -298,6 +300,8 @@ class Replay(Comparison):
         holds = read_holds(self._looking)
         check = self.tally.check
         check("every partition holds what its name says", found.wrong, [])
+        check("nothing goes before its time", self._gone_early(found, as_of), [])
+        self._seen = found
         for table, periods in ahead(as_of).items():
             check("partitions exist ahead", periods - found.periods[table], set())
         check("what is expired and not needed is gone", too_old(found, schedule, as_of, self._is_needed), [])
@@ -317,6 +321,19 @@ class Replay(Comparison):
         open_weeks = {week for one in self.organizations for week in one.expected.open_weeks}
         # A week may have none of the other states: what opened it was voided, or shows no video and no trainer.
         check("open weeks are there", {week_name(week) for week in open_weeks} - found.periods["event_keys"], set())
+
+    def _gone_early(self, found: Catalogue, as_of: datetime) -> list[str]:
+        """What was there after the last clean-up and is gone too soon. The states of a week go when everybody has sealed it."""
+        states = {
+            (week_name(week), state) for one in self.organizations for week, state in one.expected.week_states.items()
+        }
+        sealed = {week for week, state in states if state == "sealed" and (week, "open") not in states}
+        early = []
+        for table, periods in self._seen.periods.items():
+            gone = periods - found.periods[table]
+            gone -= set(expired(table, gone, as_of))
+            early += [f"{table}_p{period}" for period in gone if table not in STATES or period not in sealed]
+        return early
 
     def _check_weeks(self, as_of: datetime) -> None:
         since = (as_of - 200 * DAY).date()

@@ -43,15 +43,17 @@ class Happenings:
         events = [self.event(at) for at in instants if at <= as_of]
         if chance.random() < 0.25:
             events.append(self.event(as_of - chance.randrange(2, 13) * DAY))
+        # An id is known for eight years, as long as the archive of its week; what was told before is left alone.
+        told = [one for one in self.told if datetime.fromisoformat(one["timestamp"]) > as_of - 7 * 365 * DAY]
         statements = [*events]
-        if chance.random() < 0.15 and self.told:
-            statements.append(self.void(chance.choice(self.told), as_of - HOUR))
+        if chance.random() < 0.15 and told:
+            statements.append(self.void(chance.choice(told), as_of - HOUR))
         if chance.random() < 0.1:
             statements.append(self.void(events[0], as_of - HOUR))
-        if chance.random() < 0.15 and self.told:
-            statements.append(chance.choice(self.told))
-        if chance.random() < 0.05 and self.told:
-            statements.append(chance.choice(self.told) | {"object": {"id": "https://example.org/other"}})
+        if chance.random() < 0.15 and told:
+            statements.append(chance.choice(told))
+        if chance.random() < 0.05 and told:
+            statements.append(chance.choice(told) | {"object": {"id": "https://example.org/other"}})
         if chance.random() < 0.03:
             statements.append(chance.choice([{}, self.event(as_of + DAY), self.event(_seven_years_before(as_of))]))
         self.told.extend(events)

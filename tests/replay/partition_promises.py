@@ -111,7 +111,7 @@ def ahead(as_of: datetime) -> dict[str, set[str]]:
         "quarantine": {f"{month:%Ym%m}" for month in months},
         TRAIL: {f"{month:%Ym%m}" for month in months},
         YEARS: {str(today.year + number) for number in range(3)},
-        **{table: weeks for table in (*STATES, *PUBLISHED_WEEKS)},
+        **dict.fromkeys((*STATES, *PUBLISHED_WEEKS), weeks),
     }
 
 

@@ -15,11 +15,10 @@ from unittest.mock import patch
 from dbt.adapters.sql.connections import SQLConnectionManager
 
 from lyceum.analytics import build as steps
-from lyceum.analytics.models import Layer, ModelRun, run_models
+from lyceum.analytics.models import Layer, ModelRun, ViewName, run_models
 from lyceum.database import ConnectionTarget, connect
 from lyceum.settings import Settings
 from lyceum.views import auditing, refreshing
-from lyceum.views.catalogue import ViewName
 
 _OF_A_MODEL = '"node_id": "model.'
 _INDEX_NAME = re.compile(r'index if not exists\s+"[0-9a-f]+"')

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
@@ -31,6 +31,7 @@ from replay.partition_promises import (
     STATES,
     TRAIL,
     YEARS,
+    Catalogue,
     ahead,
     expired,
     held,
@@ -41,13 +42,15 @@ from replay.partition_promises import (
 from replay.recorded_models import RecordedModels
 from warehouse import Warehouse
 
+
 @dataclass
 class Tally:
     """How many steps were taken and how many promises were held against them, by kind."""
 
     steps: Counter[str] = field(default_factory=Counter)
     checks: Counter[str] = field(default_factory=Counter)
-    seconds: Counter[str] = field(default_factory=Counter)
+    looked_at: Counter[str] = field(default_factory=Counter)
+    seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
 
     def check(self, what: str, found: object, expected: object) -> None:
         """Count the check, and raise `AssertionError` unless both are equal."""
@@ -59,13 +62,14 @@ class Tally:
         """Take a step."""
         began = time.perf_counter()
         work()
-        self.seconds[what] += time.perf_counter() - began  # type: ignore[assignment]
+        self.seconds[what] += time.perf_counter() - began
         self.steps[what] += 1
 
     def __str__(self) -> str:
         lines = [f"{self.steps.total():,} steps, {self.checks.total():,} checks"]
         lines += [f"  {count:>8,} {what}, {self.seconds[what]:,.0f} s" for what, count in sorted(self.steps.items())]
         lines += [f"  {count:>8,} × {what}" for what, count in sorted(self.checks.items())]
+        lines += [f"  {count:>8,} {what}" for what, count in sorted(self.looked_at.items())]
         return "\n".join(lines)
 
 
@@ -84,11 +88,19 @@ class Replay(Comparison):
         self.raw_rows: Counter[date] = Counter()
         self._happenings: dict[str, Happenings] = {}
         self._dropped_years: set[int] = set()
+        self._seen = Catalogue()
         self._restored: dict[str, datetime] = {}
         lent.settings.create_directories()
+        # One session that looks, because a new one for each look would cost more than the looks.
+        self._looking = lent.connect(autocommit=True)
+        self._looking.execute("set timezone = 'UTC'")
         for number, zone in enumerate(zones):
             one = self.add_organization(zone, self._now)
             self._happenings[one.slug] = Happenings(one, number)
+
+    def close(self) -> None:
+        """Stop looking."""
+        self._looking.close()
 
     @property
     def now(self) -> datetime:
@@ -160,18 +172,7 @@ class Replay(Comparison):
                 one.expected.seal(as_of)
 
         self._at(as_of, "build" if is_spared else "build by dbt", build)
-        for one in self.organizations:
-            self.tally.check(
-                "weeks are open and sealed as they should be",
-                self.product.week_states(one.slug),
-                one.expected.week_states,
-            )
-            if one.expected.accepted:
-                self.tally.check(
-                    "the last closed day",
-                    self.product.closed_through(one.slug),
-                    one.expected.closed_through,
-                )
+        self._check_weeks(as_of)
 
     def refresh(self, as_of: datetime) -> None:
         """Refresh both views and hold them against the oracle, if asked."""
@@ -276,7 +277,8 @@ class Replay(Comparison):
                 self._compare_shown(one, figures, as_of)
             expected = Counter(refusal.reason for refusal in one.expected.quarantine if not refusal.is_resolved)
             _require_equal("quarantine", self.product.quarantine(one.slug), expected)
-            self.tally.checks["stage two, stage three and views equal the oracle's, rows"] += len(figures.stage_three)
+            self.tally.checks["stage two, stage three and the views equal the oracle's"] += 1
+            self.tally.looked_at["rows compared with the oracle"] += len(figures.stage_three)
 
         self._at(as_of, "comparison with the oracle", compare)
 
@@ -294,11 +296,12 @@ class Replay(Comparison):
     # What must be true
 
     def _check_catalogue(self, schedule: Schedule, as_of: datetime, report: CleanupReport) -> None:
-        with self._lent.connect() as connection:
-            found = read_catalogue(connection)
-            holds = read_holds(connection)
+        found = read_catalogue(self._looking)
+        holds = read_holds(self._looking)
         check = self.tally.check
         check("every partition holds what its name says", found.wrong, [])
+        check("nothing goes before its time", self._gone_early(found, as_of), [])
+        self._seen = found
         for table, periods in ahead(as_of).items():
             check("partitions exist ahead", periods - found.periods[table], set())
         check("what is expired and not needed is gone", too_old(found, schedule, as_of, self._is_needed), [])
@@ -318,6 +321,48 @@ class Replay(Comparison):
         open_weeks = {week for one in self.organizations for week in one.expected.open_weeks}
         # A week may have none of the other states: what opened it was voided, or shows no video and no trainer.
         check("open weeks are there", {week_name(week) for week in open_weeks} - found.periods["event_keys"], set())
+
+    def _gone_early(self, found: Catalogue, as_of: datetime) -> list[str]:
+        """What was there after the last clean-up and is gone too soon. The states of a week go when everybody has sealed it."""
+        states = {
+            (week_name(week), state) for one in self.organizations for week, state in one.expected.week_states.items()
+        }
+        sealed = {week for week, state in states if state == "sealed" and (week, "open") not in states}
+        early = []
+        for table, periods in self._seen.periods.items():
+            gone = periods - found.periods[table]
+            gone -= set(expired(table, gone, as_of))
+            early += [f"{table}_p{period}" for period in gone if table not in STATES or period not in sealed]
+        return early
+
+    def _check_weeks(self, as_of: datetime) -> None:
+        since = (as_of - 200 * DAY).date()
+        weeks = self._looking.execute(
+            """
+            select organizations.slug, weeks.week_start, weeks.state
+            from ops.week_states as weeks inner join core.organizations as organizations using (organization_id)
+            where weeks.week_start >= %s or weeks.state = 'open'
+            """,
+            [since],
+        ).fetchall()
+        expected = {
+            (one.slug, week, state)
+            for one in self.organizations
+            for week, state in one.expected.week_states.items()
+            if week >= since or state == "open"
+        }
+        self.tally.check("weeks are open and sealed as they should be", set(weeks), expected)
+        closed = self._looking.execute(
+            """
+            select organizations.slug, marks.closed_through
+            from ops.organization_watermarks as marks inner join core.organizations as organizations using (organization_id)
+            """
+        ).fetchall()
+        self.tally.check(
+            "days close when they end in the organization's zone",
+            dict(closed),
+            {one.slug: one.expected.closed_through for one in self.organizations if one.expected.accepted},
+        )
 
     def _is_gone(self, day: date, as_of: datetime, unbuilt: set[date]) -> bool:
         return day not in unbuilt and may_go(f"{day:%Y%m%d}", is_local=False, retention=("hours", 24), as_of=as_of)
@@ -339,13 +384,12 @@ class Replay(Comparison):
         return until is not None and self._now < until
 
     def _check_raw_rows(self, as_of: datetime) -> None:
-        with self._lent.connect() as connection:
-            rows = connection.execute(
-                """
-                select (collected_at at time zone 'UTC')::date, count(*)::integer, min(collected_at)
-                from stage_one.raw_data_collection group by 1
-                """
-            ).fetchall()
+        rows = self._looking.execute(
+            """
+            select (collected_at at time zone 'UTC')::date, count(*)::integer, min(collected_at)
+            from stage_one.raw_data_collection group by 1
+            """
+        ).fetchall()
         self.tally.check(
             "raw rows are those of the days that are kept", {day: count for day, count, _ in rows}, +self.raw_rows
         )
@@ -356,34 +400,34 @@ class Replay(Comparison):
         self.tally.check("raw rows live for 24 hours at least", {day for day in young if not self.raw_rows[day]}, set())
 
     def _check_pages(self, as_of: datetime) -> None:
-        with self._lent.connect() as connection:
-            pages = connection.execute("select uri from reporting.quality_pages").fetchall()
-            (old_pages,) = connection.execute(
-                """
-                select count(*) from reporting.quality_pages
-                where as_of + interval '91 days' <= %s and build_id < (select max(build_id) from reporting.quality_pages)
-                """,
-                [as_of],
-            ).fetchone() or (None,)
+        pages = self._looking.execute("select uri from reporting.quality_pages").fetchall()
+        (old_pages,) = self._looking.execute(
+            """
+            select count(*) from reporting.quality_pages
+            where as_of + interval '91 days' <= %s and build_id < (select max(build_id) from reporting.quality_pages)
+            """,
+            [as_of],
+        ).fetchone() or (None,)
         self.tally.check("report pages go in time", old_pages, 0)
-        self.tally.check("report pages are files", [uri for (uri,) in pages if not (self._lent.settings.reports / uri).exists()], [])
+        self.tally.check(
+            "report pages are files", [uri for (uri,) in pages if not (self._lent.settings.reports / uri).exists()], []
+        )
 
     def _check_small_tables(self, as_of: datetime) -> None:
-        with self._lent.connect() as connection:
-            (old,) = connection.execute(
-                """
-                select count(*) from ops.build_batches inner join ops.builds using (build_id)
-                where builds.as_of + interval '13 months' <= %s and build_id < (select max(build_id) from ops.builds)
-                """,
-                [as_of],
-            ).fetchone() or (None,)
-            (lost,) = connection.execute(
-                """
-                select count(*) from ops.batches
-                where collected_at >= %(since)s and events_accepted + duplicates + quarantined <> records_read
-                """,
-                {"since": as_of - 14 * DAY},
-            ).fetchone() or (None,)
+        (old,) = self._looking.execute(
+            """
+            select count(*) from ops.build_batches inner join ops.builds using (build_id)
+            where builds.as_of + interval '13 months' <= %s and build_id < (select max(build_id) from ops.builds)
+            """,
+            [as_of],
+        ).fetchone() or (None,)
+        (lost,) = self._looking.execute(
+            """
+            select count(*) from ops.batches
+            where collected_at >= %(since)s and events_accepted + duplicates + quarantined <> records_read
+            """,
+            {"since": as_of - 14 * DAY},
+        ).fetchone() or (None,)
         self.tally.check("results of builds go after 13 months", old, 0)
         self.tally.check("batches add up", lost, 0)
 
@@ -391,10 +435,9 @@ class Replay(Comparison):
         with connect(self._lent.target, autocommit=True) as connection:
             report = verify_archives(connection, self._lent.settings, as_of, sample=20)
             names = {entry.name for entry in list_archives(connection, table="audit_logs")}
-        with self._lent.connect() as connection:
-            found = read_catalogue(connection)
+        found = read_catalogue(self._looking)
         self.tally.check("a sample of archives is whole", report.damaged, ())
-        self.tally.checks["archives read whole"] += report.archives
+        self.tally.looked_at["archives read whole"] += report.archives
         due = {
             f"{TRAIL}_p{period}"
             for period in found.periods[TRAIL]
@@ -404,41 +447,38 @@ class Replay(Comparison):
 
     def _rows_that_go(self, as_of: datetime) -> dict[tuple[str, str], str]:
         """A digest of the rows of everything that the yearly clean-up is about to drop."""
-        with self._lent.connect() as connection:
-            found = read_catalogue(connection)
-            return {
-                (table, period): self._digest(table, period)
-                for table in (YEARS, TRAIL)
-                for period in expired(table, found.periods[table], as_of)
-                if not self._is_needed(table, period)
-            }
+        found = read_catalogue(self._looking)
+        return {
+            (table, period): self._digest(table, period)
+            for table in (YEARS, TRAIL)
+            for period in expired(table, found.periods[table], as_of)
+            if not self._is_needed(table, period)
+        }
 
     def _digest(self, table: str, period: str) -> str:
         column = "period_start" if table == YEARS else "occurred_at"
         schema = "stage_three" if table == YEARS else "audit"
         days = days_of(period)
-        with self._lent.connect() as connection:
-            connection.execute("set timezone = 'UTC'")
-            (found,) = connection.execute(
-                f"""
-                select count(*) || ' ' || coalesce(md5(string_agg(t::text, chr(10) order by t::text)), '')
-                from {schema}.{table} as t where {column} >= %s and {column} < %s
-                """.encode(),  # noqa: S608
-                [min(days), max(days) + DAY],
-            ).fetchone() or ("",)
+        (found,) = self._looking.execute(
+            f"""
+            select count(*) || ' ' || coalesce(md5(string_agg(t::text, chr(10) order by t::text)), '')
+            from {schema}.{table} as t where {column} >= %s and {column} < %s
+            """.encode(),
+            [min(days), max(days) + DAY],
+        ).fetchone() or ("",)
         return str(found)
 
     def _check_years(self, as_of: datetime, rows: dict[tuple[str, str], str]) -> None:
         with connect(self._lent.target, autocommit=True) as connection:
             removed = remove_expired_archives(connection, self._lent.settings, as_of)
             entries = list_archives(connection)
-        self.tally.checks["archives removed in time"] += len(removed)
+        self.tally.looked_at["archives removed in time"] += len(removed)
         year = timedelta(days=366)
         weeks = [entry for entry in entries if entry.organization is not None]
         since = (as_of - 10 * year).date()
         self.tally.check("archives of weeks go in time", [entry for entry in weeks if entry.period_end < since], [])
         archived = {
-            (entry.organization, entry.period_start) for entry in weeks if entry.table == "stage_one.event_keys"
+            (str(entry.organization), entry.period_start) for entry in weeks if entry.table == "stage_one.event_keys"
         }
         wanted = {
             (one.slug, week)
@@ -474,6 +514,8 @@ class Replay(Comparison):
     def let_restored_go(self, as_of: datetime) -> None:
         """The yearly clean-up by hand, once nobody asks for what was restored any more."""
         years = [name for name in self._restored if name.startswith(YEARS)]
+        if not self._restored:
+            return
         self._restored.clear()
         self._at(
             as_of,
@@ -485,11 +527,8 @@ class Replay(Comparison):
             ),
         )
         self._dropped_years |= {int(name[-4:]) for name in years}
-        with self._lent.connect() as connection:
-            found = read_catalogue(connection)
-        self.tally.check(
-            "what is expired and not needed is gone", too_old(found, "yearly", as_of, self._is_needed), []
-        )
+        found = read_catalogue(self._looking)
+        self.tally.check("what is expired and not needed is gone", too_old(found, "yearly", as_of, self._is_needed), [])
 
     def _kept(self, figures: Figures) -> Figures:
         """Without the years that have left stage three; what views say of a whole life is of the years that are left."""

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
 from pathlib import Path
 
-from croniter import croniter
+from croniter import croniter  # type: ignore[import-untyped]
 
 DAGS = Path(__file__).parents[2] / "dags"
 _TIMETABLE = re.compile(r'CronTriggerTimetable\(\s*"(?P<expression>[^"]+)"')

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -14,6 +16,7 @@ from lyceum.database import ConnectionTarget
 from lyceum.lifecycle import SCHEDULES, Schedule
 from property.comparison import Organization
 from replay.happenings import DAY, HOUR, clock_change
+from replay.kept_sessions import kept_sessions
 from replay.replay import Replay
 from replay.schedules import due_on, expression, next_due
 from warehouse import SharedServer
@@ -37,7 +40,7 @@ SILENT = (
     (date(2022, 12, 29), date(2023, 1, 4)),
 )
 # Builds fail, everything else goes on.
-STUCK = ((date(2021, 3, 24), date(2021, 3, 31)),)
+STUCK = ((date(2021, 3, 24), date(2021, 3, 28)),)
 
 LATE_IN_YEAR_THREE = date(2017, 5, 9)
 HISTORY = date(2018, 6, 12)
@@ -45,20 +48,20 @@ MOVE = date(2019, 9, 3)
 
 # A few days around everything that is special; between them time jumps, as if nobody had switched the machine on.
 STRETCHES = (
-    (date(2014, 12, 29), date(2015, 1, 7)),
-    (date(2015, 12, 28), date(2016, 1, 5)),
-    (date(2016, 11, 5), date(2016, 11, 8)),
-    (date(2017, 5, 8), date(2017, 5, 10)),
-    (date(2018, 6, 11), date(2018, 6, 13)),
+    (date(2014, 12, 29), date(2015, 1, 2)),
+    (date(2015, 12, 31), date(2016, 1, 4)),
+    (date(2016, 11, 6), date(2016, 11, 7)),
+    (date(2017, 5, 8), date(2017, 5, 9)),
+    (date(2018, 6, 12), date(2018, 6, 12)),
     (date(2018, 10, 29), date(2018, 11, 6)),
-    (date(2019, 9, 2), date(2019, 9, 4)),
-    (date(2020, 12, 28), date(2021, 1, 5)),
-    (date(2021, 3, 23), date(2021, 4, 4)),
-    (date(2022, 1, 1), date(2022, 1, 2)),
-    (date(2022, 10, 27), date(2022, 10, 28)),
-    (date(2022, 12, 28), date(2023, 1, 6)),
-    (date(2024, 1, 1), date(2024, 1, 3)),
-    (date(2024, 12, 29), date(2025, 1, 7)),
+    (date(2019, 9, 3), date(2019, 9, 3)),
+    (date(2020, 12, 31), date(2021, 1, 5)),
+    (date(2021, 3, 23), date(2021, 3, 29)),
+    (date(2022, 1, 2), date(2022, 1, 2)),
+    (date(2022, 10, 28), date(2022, 10, 28)),
+    (date(2022, 12, 28), date(2023, 1, 5)),
+    (date(2024, 1, 2), date(2024, 1, 2)),
+    (date(2024, 12, 30), date(2025, 1, 3)),
     (date(2025, 12, 31), date(2026, 1, 5)),
 )
 
@@ -76,24 +79,29 @@ class Timetable:
 
 @pytest.fixture
 def replay(shared_server: SharedServer, template: ConnectionTarget, tmp_path: Path) -> Iterator[Replay]:
-    with shared_server.database(tmp_path / "home", template) as lent:
-        yield Replay(lent, ZONES, BEGIN)
+    with (
+        shared_server.database(tmp_path / "home", template) as lent,
+        kept_sessions(),
+        closing(Replay(lent, ZONES, BEGIN)) as replay,
+    ):
+        yield replay
 
 
 def test_stretches_of_eleven_years_keep_every_promise(replay: Replay) -> None:
     days = tuple(day for begin, end in STRETCHES for day in _days(begin, end))
-    ends = frozenset(end for _, end in STRETCHES)
+    ends = frozenset(end for _, end in STRETCHES if end.year % 2)
     play(
         replay,
         Timetable(
             days,
             builds_on=frozenset(days),
-            dbt_builds_on=frozenset({date(2020, 12, 31), date(2025, 12, 31)}),
+            dbt_builds_on=frozenset({date(2020, 12, 31)}),
             compares_all_on=frozenset({END}),
             compares_one_on=ends,
         ),
     )
-    assert replay.tally.checks.total() > 2000
+    assert replay.tally.steps.total() > 200
+    assert replay.tally.checks["archives restore to identical rows"] >= 5
 
 
 @pytest.mark.exhaustive
@@ -104,10 +112,10 @@ def test_every_day_of_eleven_years_keeps_every_promise(replay: Replay) -> None:
         replay,
         Timetable(
             days,
-            builds_on=frozenset(day for day in days if _is_special(day) or day.toordinal() % 2),
+            builds_on=frozenset(day for day in days if _is_special(day) or day.toordinal() % 3 == 0),
             dbt_builds_on=frozenset(day for day in days if day.day == 28 and day.month % 3 == 0),
             compares_all_on=frozenset(day for day in days if (day.month, day.day) == (1, 5)),
-            compares_one_on=frozenset(day for day in days if day.day == 3),
+            compares_one_on=frozenset(day for day in days if day.day == 3 and day.month % 2),
         ),
     )
     assert replay.tally.steps["clean-up daily"] > 4000
@@ -146,10 +154,18 @@ def play(replay: Replay, timetable: Timetable) -> None:
         _clean_up(replay, day, missed)
         missed = set()
         _collect_and_build(replay, timetable, day)
+        if day.month % 3 == 1 and day.day == 5:
+            _tell(f"{day}: {replay.tally.steps.total():,} steps, {replay.tally.checks.total():,} checks")
         if (day + DAY).day == 1:
             replay.access_something(datetime(day.year, day.month, day.day, 23, 50, tzinfo=UTC))
     replay.verify_trail()
-    print(f"\n{replay.tally}")
+    _tell(str(replay.tally))
+
+
+def _tell(line: str) -> None:
+    """For whoever runs this with `pytest -s`: eleven years take a while."""
+    sys.stdout.write(f"\n{line}")
+    sys.stdout.flush()
 
 
 def _clean_up(replay: Replay, day: date, missed: Collection[Schedule]) -> None:
@@ -198,7 +214,7 @@ def _collect_and_build(replay: Replay, timetable: Timetable, day: date) -> None:
 
 def _special(replay: Replay, day: date, slot: datetime) -> datetime:
     """What happens once in eleven years; returns the clock after it."""
-    first, second, third, fourth = replay.organizations
+    first, _, third, fourth = replay.organizations
     if day == LATE_IN_YEAR_THREE:
         late = [replay.happenings(first).event(slot - days * DAY) for days in (180, 182, 183)]
         assert replay.collect(first, slot, *late)["too_late"] >= 3
@@ -224,7 +240,13 @@ def _due_between(begin: date, end: date) -> set[Schedule]:
 
 def _is_special(day: date) -> bool:
     near = any(clock_change(zone, day + number * DAY) is not None for zone in ZONES for number in (-1, 0, 1))
-    return near or day.month == 1 and day.day < 8 or day.month == 12 and day.day > 25 or day.day in (3, 4, 28)
+    return (
+        near
+        or (day.month == 1 and day.day < 8)
+        or (day.month == 12 and day.day > 25)
+        or (day.day, day.month % 2) == (3, 1)
+        or (day.day, day.month % 3) == (28, 0)
+    )
 
 
 def _is_within(day: date, ranges: Collection[tuple[date, date]]) -> bool:

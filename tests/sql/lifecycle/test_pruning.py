@@ -91,3 +91,22 @@ def test_a_raw_hour_is_one_day(full: Connection) -> None:
     )
 
     assert touched == ["raw_data_collection_p20241230"]
+
+
+@pytest.mark.parametrize("table", sorted(BY_ORGANIZATION))
+def test_an_organization_and_a_day_are_one_leaf_on_either_side_of_a_new_modulus(full: Connection, table: str) -> None:
+    column, partition = BY_ORGANIZATION[table]
+    full.execute("update ops.partition_policies set hash_modulus = 5 where parent_table = %s", [table])
+    later = date(2027, 3, 1)
+
+    ensure_for_dates(full, table, [DAY, later])
+
+    old, new = (explained(full, f"select * from {table} where {column} = %s", [day])[0] for day in (DAY, later))
+    assert (len(old), len(new)) == (2, 5)
+    assert old[0].startswith(f"{partition}_h")
+    for day, leaves in ((DAY, old), (later, new)):
+        touched, plan = explained(
+            full, f"select * from {table} where organization_id = %s and {column} = %s", [ORGANIZATION, day]
+        )
+        assert len(touched) == 1, plan
+        assert touched[0] in leaves

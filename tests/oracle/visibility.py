@@ -62,7 +62,10 @@ class Period:
 
 @dataclass(frozen=True)
 class Scenario:
-    """All that was published. Users and courses have the same numbers in every organization."""
+    """All that was published. Users and courses have the same numbers in every organization.
+
+    A learner is enrolled on every day in a course of `learner_courses`; of `left`, until the last closed day, exclusively.
+    """
 
     closed_through: dict[int, date | None]
     users: tuple[int, ...]
@@ -73,6 +76,7 @@ class Scenario:
     organization_days: tuple[tuple[int, date], ...] = ()
     periods: tuple[Period, ...] = ()
     learner_courses: tuple[tuple[int, int, int], ...] = ()
+    left: frozenset[tuple[int, int, int]] = frozenset()
     audited: tuple[tuple[int | None, str], ...] = ()
 
 
@@ -85,7 +89,7 @@ def visible(asking: Asking, scenario: Scenario) -> dict[str, set[Key]]:
     if asking.role == "auditor":
         return {"audit_logs": everything["audit_logs"] if here is None else of_organization["audit_logs"]}
     if asking.role == "org_admin":
-        return {view: keys for view, keys in of_organization.items() if view not in ("learner_courses", "audit_logs")}
+        return {view: keys for view, keys in of_organization.items() if view != "audit_logs"}
     if asking.role == "analyst":
         shown = ("courses", "aggregated_analytics", "learner_courses", "summary", "metrics")
         return own_organization | {view: of_organization[view] for view in shown}
@@ -148,6 +152,15 @@ def _of_person(asking: Asking, scenario: Scenario, of_organization: dict[str, se
     }
     if is_trainer:
         seen["trainer_analytics"] = {key for key in of_organization["trainer_analytics"] if key[1] == user}
+        closed = scenario.closed_through[asking.organization] if asking.organization is not None else None
+        seen["learner_courses"] = {
+            (organization, learner, course)
+            for organization, learner, course in scenario.learner_courses
+            if organization == here
+            and closed is not None
+            and (organization, learner, course) not in scenario.left
+            and _teaches(mine, course, closed, closed)
+        }
     return seen
 
 

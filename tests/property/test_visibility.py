@@ -86,6 +86,7 @@ def scenarios(draw: st.DrawFn) -> Scenario:
     learner_days = draw(
         st.lists(st.tuples(organizations, users, st.one_of(courses, st.none()), days, is_enrolled), max_size=30)
     )
+    learner_courses = tuple(draw(st.sets(st.tuples(organizations, users, courses), max_size=8)))
     return Scenario(
         closed_through={number: draw(st.one_of(days, days, st.none())) for number in ORGANIZATIONS},
         users=USERS,
@@ -95,7 +96,8 @@ def scenarios(draw: st.DrawFn) -> Scenario:
         trainer_days=tuple(draw(st.sets(st.tuples(organizations, users, courses, days), max_size=8))),
         organization_days=tuple(draw(st.sets(st.tuples(organizations, days), max_size=6))),
         periods=draw(periods()),
-        learner_courses=tuple(draw(st.sets(st.tuples(organizations, users, courses), max_size=8))),
+        learner_courses=learner_courses,
+        left=frozenset(row for row in learner_courses if draw(st.booleans())),
         audited=tuple(
             draw(st.sets(st.tuples(st.one_of(organizations, st.none()), st.sampled_from("abc")), max_size=5))
         ),

@@ -202,7 +202,7 @@ def _rows(scenario: Scenario) -> dict[str, list[dict[str, Any]]]:
             {"organization_id": number, "closed_through": closed, "data_version": 1}
             for number, closed in scenario.closed_through.items()
         ],
-        "stage_three.learner_courses": _learner_courses(scenario),
+        "stage_three.learner_courses": [row | _enrolled(scenario, row) for row in _learner_courses(scenario)],
         "audited.learner_analytics_summary": _learner_courses(scenario),
         "audited.organization_metrics": [{"organization_id": number} for number in organizations],
         "stage_two.learner_analytics": [
@@ -260,6 +260,12 @@ def _learner_courses(scenario: Scenario) -> list[dict[str, Any]]:
         {"organization_id": number, "learner_id": learner, "course_id": course}
         for number, learner, course in scenario.learner_courses
     ]
+
+
+def _enrolled(scenario: Scenario, row: dict[str, Any]) -> dict[str, Any]:
+    closed = scenario.closed_through[row["organization_id"]]
+    has_left = (row["organization_id"], row["learner_id"], row["course_id"]) in scenario.left
+    return {"enrolled_days": f"{{[2026-01-01,{closed if has_left and closed is not None else '9999-12-31'})}}"}
 
 
 def _enrollment(part: Enrollment) -> dict[str, Any]:

@@ -99,7 +99,10 @@ def _scenario() -> Scenario:
             *((number, user, 2) for number in (1, 2, 3) for user in (ADA, BEN, TOM)),
             (1, BEN, 1),
             (HERE, UNA, 1),
+            # Ben teaches both on the last closed day; the second he has left as a learner.
+            *((number, BEN, course) for number in (1, 2, 3) for course in (3, 4)),
         ),
+        left=frozenset((number, BEN, 4) for number in (1, 2, 3)),
         audited=((1, "one"), (2, "two"), (3, "three"), (None, "the server")),
     )
 

@@ -103,6 +103,15 @@ def _scenario() -> Scenario:
             *((number, BEN, course) for number in (1, 2, 3) for course in (3, 4)),
         ),
         left=frozenset((number, BEN, 4) for number in (1, 2, 3)),
+        reports=tuple(
+            (number, kind, owner)  # type: ignore[misc]
+            for number in (1, 2, 3)
+            for kind, owner in (
+                *(("learner", user) for user in (ADA, BEN, TOM)),
+                *(("trainer", user) for user in (TOM, UNA, ADA)),
+                ("organization", None),
+            )
+        ),
         audited=((1, "one"), (2, "two"), (3, "three"), (None, "the server")),
     )
 

@@ -76,6 +76,7 @@ class Scenario:
     learner_courses: tuple[tuple[int, int, int], ...] = ()
     enrolled: Mapping[tuple[int, int, int], tuple[Span, ...]] = field(default_factory=dict)
     audited: tuple[tuple[int | None, str], ...] = ()
+    reports: tuple[tuple[int, Literal["learner", "trainer", "organization"], int | None], ...] = ()
 
 
 def visible(asking: Asking, scenario: Scenario) -> dict[str, set[Key]]:
@@ -89,7 +90,9 @@ def visible(asking: Asking, scenario: Scenario) -> dict[str, set[Key]]:
     if asking.role == "auditor":
         return {"audit_logs": everything["audit_logs"] if here is None else of_organization["audit_logs"]}
     if asking.role == "org_admin":
-        return {view: keys for view, keys in of_organization.items() if view not in ("learner_courses", "audit_logs")}
+        # What is addressed to a person is that person's.
+        of_all = {"reports": {key for key in of_organization["reports"] if key[1] == "organization"}}
+        return {view: keys for view, keys in of_organization.items() if view != "audit_logs"} | of_all
     if asking.role == "analyst":
         shown = ("courses", "aggregated_analytics", "learner_courses", "summary", "metrics")
         return own_organization | {view: of_organization[view] for view in shown}
@@ -135,6 +138,9 @@ def _of_person(asking: Asking, scenario: Scenario, of_organization: dict[str, se
         "courses": {(here, course) for course in belongs_to},
         "enrollments": {(here, user, part.course, part.role) for part in mine},
         "summary": {key for key in of_organization["summary"] if key[1] == user},
+        "reports": {
+            key for key in of_organization["reports"] if key[2] == user and (is_trainer or key[1] == "learner")
+        },
         "learner_analytics": {
             _learner_key(row)
             for row in scenario.learner_days
@@ -230,6 +236,7 @@ def _everything(scenario: Scenario) -> dict[str, set[Key]]:
         "summary": set(scenario.learner_courses),
         "metrics": organizations,
         "audit_logs": set(scenario.audited),
+        "reports": set(scenario.reports),
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -81,6 +82,13 @@ def periods(draw: st.DrawFn) -> tuple[Period, ...]:
 
 
 @st.composite
+def reports(draw: st.DrawFn) -> tuple[int, Any, int | None]:
+    """A report, of a person or of an organization."""
+    kind = draw(st.sampled_from(("learner", "trainer", "organization")))
+    return draw(organizations), kind, None if kind == "organization" else draw(users)
+
+
+@st.composite
 def scenarios(draw: st.DrawFn) -> Scenario:
     """Three organizations with the same numbers for their people and courses."""
     learner_days = draw(
@@ -98,6 +106,7 @@ def scenarios(draw: st.DrawFn) -> Scenario:
         periods=draw(periods()),
         learner_courses=pairs,
         enrolled={pair: draw(st.one_of(st.just(()), spans())) for pair in pairs},
+        reports=tuple(draw(st.sets(reports(), max_size=8))),
         audited=tuple(
             draw(st.sets(st.tuples(st.one_of(organizations, st.none()), st.sampled_from("abc")), max_size=5))
         ),

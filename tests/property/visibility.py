@@ -62,9 +62,10 @@ SHOWN: Final[Mapping[str, Shown]] = {
     ),
     "summary": Shown("learner_analytics_summary", "organization_id, learner_id, course_id", None),
     "metrics": Shown("organization_metrics", "organization_id", None),
+    "reports": Shown("reports", "organization_id, kind, owner_user_id", "reporting.reports"),
     "audit_logs": Shown("audit_logs", "organization_id, resource", "audit.audit_logs"),
 }
-_SCHEMAS = "core, ops, stage_two, stage_three, audit"
+_SCHEMAS = "core, ops, stage_two, stage_three, audit, reporting"
 _TENANTS = "lyceum_learner, lyceum_trainer, lyceum_org_admin, lyceum_service, lyceum_analyst, lyceum_auditor"
 _EMPTY: Final[Mapping[str, Any]] = {
     "bigint": 0,
@@ -246,6 +247,17 @@ def _rows(scenario: Scenario) -> dict[str, list[dict[str, Any]]]:
                 "is_enrolled": row.is_enrolled,
             }
             for row in scenario.periods
+        ],
+        "reporting.reports": [
+            {
+                "organization_id": organization,
+                "kind": kind,
+                "owner_user_id": owner,
+                "period_type": "week",
+                "status": "pending",
+                "requested_at": AUDITED_AT,
+            }
+            for organization, kind, owner in scenario.reports
         ],
         "audit.audit_logs": [
             {

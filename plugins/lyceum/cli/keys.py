@@ -104,6 +104,7 @@ def retire(invocation: Invocation, version: int) -> None:
     """
     from lyceum.audit import Access, announced
     from lyceum.database import connect
+    from lyceum.reporting.people.removal import require_not_wrapping
     from lyceum.vault import open_person_keys
 
     access = Access("key_version_retired", f"keys of people, version {version}", detail={"version": version})
@@ -112,5 +113,6 @@ def retire(invocation: Invocation, version: int) -> None:
         connect(invocation.target) as connection,
         open_person_keys(invocation.settings, connection) as person_keys,
     ):
+        require_not_wrapping(connection, person_keys.status().provider, version)
         person_keys.retire(version)
     invocation.result({"retired": version}, lambda console: console.print(f"Version {version} is destroyed."))

@@ -39,7 +39,7 @@ from lyceum.reporting.people.generation import Written
 from lyceum.reporting.people.html import render_html
 from lyceum.reporting.people.periods import Period
 from lyceum.reporting.people.recipients import SomeReportsFailedError, find_recipients, write_all
-from lyceum.reporting.people.removal import remove_expired, remove_reports_of_person
+from lyceum.reporting.people.removal import remove_expired, remove_reports_of_person, require_not_wrapping
 from lyceum.reporting.people.sealed import DamagedReportError
 from lyceum.security.tokens.claims import TenantClaims
 from lyceum.security.tokens.internal import InternalTokens
@@ -700,6 +700,17 @@ def test_a_file_that_cannot_be_removed_stays_unreadable_and_is_tried_again(
         assert schools.query("select status, wrapped_key from reporting.reports") == [("expired", None)]
         monkeypatch.undo()
         assert remove_expired(connection, schools.warehouse.settings, written.expires_at) == 1
+
+
+def test_no_key_is_retired_while_it_wraps_a_report(schools: Schools) -> None:
+    write(schools)
+    with schools.warehouse.connect(autocommit=True) as connection:
+        with pytest.raises(ConfigurationError, match="1 reports"):
+            require_not_wrapping(connection, "file", 1)
+        require_not_wrapping(connection, "transit", 1)
+        require_not_wrapping(connection, "file", 0)
+        remove_expired(connection, schools.warehouse.settings, AS_OF + timedelta(days=8))
+        require_not_wrapping(connection, "file", 1)
 
 
 # The command line, and other stores.

@@ -262,6 +262,19 @@ def test_characters_that_no_font_shows_are_boxes_in_the_pdf_alone_and_it_says_so
     assert "□" not in usual
 
 
+def test_a_word_that_no_line_holds_is_broken_and_stays_on_the_paper() -> None:
+    widths = []
+
+    def see(text: str, _: Any, matrix: list[float], __: Any, size: float) -> None:
+        if text.strip():
+            # Letters of this font are less than 0.6 of its size wide in the mean.
+            widths.append(matrix[4] + 0.4 * size * len(text))
+
+    for page in PdfReader(io.BytesIO(render_pdf(CASES["one endless word"], AT))).pages:
+        page.extract_text(visitor_text=see)
+    assert 200 < max(widths) < 595
+
+
 def test_the_same_contents_give_the_same_bytes() -> None:
     for render in (render_html, render_csv, render_parquet):
         assert render(report()) == render(report())

@@ -26,6 +26,8 @@ _UNSHOWN = re.compile(r"the text `\"(?P<text>.*?)\"` could not be displayed", re
 _ESCAPE = re.compile(r"\\u\{([0-9a-f]{1,6})\}")
 _REPLACEMENT = "□"
 _ATTEMPTS = 40
+_LONG_WORD = re.compile(r"\S{25,}")
+_PIECE = re.compile(r".{1,12}", re.DOTALL)
 
 
 class PdfError(LyceumError):
@@ -72,6 +74,11 @@ def render_pdf(contents: Contents, at: datetime) -> bytes:
     )
 
 
+def _breakable(text: str) -> str:
+    """Return a text whose words may be broken where a line would not hold them."""
+    return _LONG_WORD.sub(lambda word: "\u200b".join(_PIECE.findall(word[0])), text)
+
+
 def _not_shown(said: str) -> set[str]:
     """Return the characters of which Typst says that no font shows them."""
     texts = (_ESCAPE.sub(lambda escape: chr(int(escape[1], 16)), text) for text in _UNSHOWN.findall(said))
@@ -91,9 +98,9 @@ def _fonts() -> typst.Fonts:
 def _plain(contents: Contents) -> dict[str, Any]:
     return {
         "title": contents.title,
-        "organization": contents.source.organization,
+        "organization": _breakable(contents.source.organization),
         "period": contents.period.words,
-        "headline": contents.headline,
+        "headline": _breakable(contents.headline),
         "is_complete": contents.is_complete,
         "ends": shown(contents.period.end, "date"),
         "told_on": shown(contents.told_on, "date"),
@@ -111,10 +118,12 @@ def _section(section: Section) -> dict[str, Any]:
         "figures": [_figure(figure) for figure in section.figures],
         "graphs": [
             {
-                "title": graph.title,
+                "title": _breakable(graph.title),
                 "svg": standalone(draw(graph), FONT),
                 "description": graph.description,
-                "legend": [[_colour(style), label] for style, label in graph.series] if len(graph.series) > 1 else [],
+                "legend": [[_colour(style), _breakable(label)] for style, label in graph.series]
+                if len(graph.series) > 1
+                else [],
                 "table": _table(graph.table),
             }
             for graph in section.graphs
@@ -136,12 +145,12 @@ def _figure(figure: Figure) -> dict[str, Any]:
 
 def _table(table: Table) -> dict[str, Any]:
     return {
-        "caption": table.caption,
+        "caption": _breakable(table.caption),
         "headings": [heading.label for heading in table.headings],
         "numbers": [heading.unit not in ("text", "date") for heading in table.headings],
         "narrow": [heading.unit != "text" for heading in table.headings],
         "rows": [
-            [shown(value, heading.unit) for value, heading in zip(row, table.headings, strict=True)]
+            [_breakable(shown(value, heading.unit)) for value, heading in zip(row, table.headings, strict=True)]
             for row in table.rows
         ],
         "tones": list(table.tones) or [""] * len(table.rows),

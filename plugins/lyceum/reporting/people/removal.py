@@ -12,6 +12,7 @@ from datetime import datetime
 
 from lyceum import faults
 from lyceum.database import Connection
+from lyceum.errors import ConfigurationError
 from lyceum.reporting.people.shelf import ReportShelf, file_name
 from lyceum.settings import Settings
 
@@ -51,6 +52,24 @@ def remove_reports_of_person(connection: Connection, settings: Settings, organiz
     """
     whose = {"organization_id": organization_id, "user_id": user_id}
     return _remove(connection, ReportShelf.of(settings), _OF_PERSON, whose)
+
+
+def require_not_wrapping(connection: Connection, provider: str, version: int) -> None:
+    """Raise `ConfigurationError` when a version of a provider's key, or one before it, wraps the key of a report."""
+    row = connection.execute(
+        """
+        select count(*), max(expires_at)
+        from reporting.reports
+        where key_provider = %s and key_version <= %s and wrapped_key is not null
+        """,
+        [provider, version],
+    ).fetchone()
+    assert row is not None
+    if row[0]:
+        raise ConfigurationError(
+            f"Version {version}, or one before it, wraps the keys of {row[0]} reports. They expire by {row[1]:%Y-%m-%d %H:%M} UTC: retire "
+            "it then, after lyceum cleanup daily, or generate them anew with --anew."
+        )
 
 
 def remove_report(connection: Connection, shelf: ReportShelf, organization_id: int, report_id: int) -> int:

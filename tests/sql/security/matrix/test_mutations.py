@@ -100,6 +100,17 @@ def _scenario() -> Scenario:
             (1, BEN, 1),
             (HERE, UNA, 1),
             (HERE, UNA, 4),
+            # Ben teaches both on the last closed day; the second he has left as a learner.
+            *((number, BEN, course) for number in (1, 2, 3) for course in (3, 4)),
+        ),
+        reports=tuple(
+            (number, kind, owner)  # type: ignore[misc]
+            for number in (1, 2, 3)
+            for kind, owner in (
+                *(("learner", user) for user in (ADA, BEN, TOM)),
+                *(("trainer", user) for user in (TOM, UNA, ADA)),
+                ("organization", None),
+            )
         ),
         enrolled={
             # Of those whom a trainer of the course sees; of one whose course they no longer teach; and of one who has left.
@@ -107,6 +118,7 @@ def _scenario() -> Scenario:
             **{(number, BEN, 2): _november(14, 14) for number in (1, 2, 3)},
             **{(number, TOM, 2): _november(1, 13) for number in (1, 2, 3)},
             (1, BEN, 1): ALWAYS,
+            **{(number, BEN, 3): ALWAYS for number in (1, 2, 3)},
             (HERE, UNA, 1): _november(15, 20),
             (HERE, UNA, 4): _november(1, 14),
         },

@@ -134,9 +134,7 @@ begin
         end;
     end if;
 
-    -- Where pg_stat_statements lies.
-    if to_regnamespace('extensions') is not null then
-        grant usage on schema extensions to lyceum_monitor;
-    end if;
+    -- Bootstrap files run in the order of their names, so the schema is there.
+    grant usage on schema server_statistics to lyceum_monitor;
 end;
 $$;

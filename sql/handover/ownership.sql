@@ -26,7 +26,7 @@ begin
             where
                 nspname in (
                     'core', 'stage_one', 'stage_two', 'stage_three', 'audited', 'ops', 'partitions', 'reporting', 'api',
-                    'extensions', 'build'
+                    'extensions', 'server_statistics', 'build'
                 )
 
         )

@@ -227,19 +227,20 @@ def download(
     from lyceum.reporting.shelf import place
 
     looking = Access("report_downloaded", f"report {report_id} of {slug}", detail={"format": wanted})
-    with failures_recorded(invocation.target, looking, application_name="lyceum report") as attempt:
-        with connect(invocation.target, application_name="lyceum report") as connection:
-            organization_id = find_organization(connection, slug).organization_id
-        attempt.organization_id = organization_id
-        found = download_for_operator(
-            invocation.target,
-            invocation.settings,
-            organization_id,
-            report_id,
-            cast("Format", wanted),
-            as_of=(as_of or invocation.clock()).astimezone(UTC),
-        )
-        place(output, found.content, mode=0o600)
+    with (
+        failures_recorded(invocation.target, looking, application_name="lyceum report"),
+        connect(invocation.target, application_name="lyceum report") as connection,
+    ):
+        organization_id = find_organization(connection, slug).organization_id
+    found = download_for_operator(
+        invocation.target,
+        invocation.settings,
+        organization_id,
+        report_id,
+        cast("Format", wanted),
+        as_of=(as_of or invocation.clock()).astimezone(UTC),
+    )
+    place(output, found.content, mode=0o600)
     invocation.result(
         {"report_id": report_id, "output": output, "format": wanted, "byte_length": len(found.content)},
         lambda console: console.print(str(output), markup=False, soft_wrap=True),

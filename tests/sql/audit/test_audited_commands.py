@@ -65,9 +65,14 @@ AUDITED_ELSEWHERE: dict[str, tuple[str, ...]] = {
     "backup create": ("backup_created",),
     "backup prune": ("backups_pruned",),
     "restore": ("backup_restored",),
+    "report generate": ("reports_requested", "report_generated"),
+    "report list": ("reports_listed",),
+    "report download": ("report_downloaded",),
 }
 """Whose rows are asserted beside what they need (tests/sql/{backup,archiving,lifecycle,erasure}): a server of their own, a partition that
 is gone, a person. A clean-up leaves one when it is forced."""
+"""Whose rows are asserted beside what they need (tests/sql/{backup,archiving,lifecycle,reporting}): a server of their own, a partition
+that is gone, published numbers. A clean-up leaves one when it is forced, `report generate` one for each that is written."""
 
 NOT_AUDITED: dict[str, str] = {
     "backup list": _SHOWS_NOBODY,

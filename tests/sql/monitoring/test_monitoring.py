@@ -278,7 +278,7 @@ def test_the_login_of_monitoring_reads_the_statistics_and_nothing_of_a_tenant(wa
         connection.execute("set role lyceum_monitor")
         member = connection.execute("select pg_has_role('pg_monitor', 'usage')").fetchone()
         assert member == (True,)
-        connection.execute("select count(*) from extensions.pg_stat_statements")
+        connection.execute("select count(*) from server_statistics.pg_stat_statements")
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             connection.execute("select count(*) from core.users")
 

@@ -723,6 +723,7 @@ def test_the_command_line_writes_lists_and_downloads(
         monkeypatch.setenv(name, value)
     slug, clock = _slug(schools), AS_OF.isoformat()
     learner = schools.people("learner")[0]
+    ((before,),) = schools.query("select coalesce(max(audit_id), 0) from audit.audit_logs")
 
     def lyceum(*arguments: str, code: int = 0) -> str:
         with pytest.raises(SystemExit) as ended:
@@ -745,11 +746,18 @@ def test_the_command_line_writes_lists_and_downloads(
     missing = tmp_path / "none.html"
     lyceum("download", "999999", "--organization", slug, "-o", str(missing), "--as-of", clock, code=1)
     assert not missing.exists()
-    actions = schools.query(
-        "select action, decision from audit.audit_logs where action like 'report%%' and actor_role is null order by audit_id"
+    told = schools.query(
+        "select action, decision from audit.audit_logs where audit_id > %s and source = 'service' order by audit_id",
+        before,
     )
-    assert ("report_downloaded", "allowed") in actions
-    assert ("report_downloaded", "denied") in actions
+    assert told == [
+        ("reports_requested", "allowed"),
+        ("report_generated", "allowed"),
+        ("reports_requested", "allowed"),
+        ("reports_listed", "allowed"),
+        *[("report_downloaded", "allowed")] * 4,
+        ("report_downloaded", "denied"),
+    ]
 
 
 def test_reports_lie_in_any_store(schools: Schools) -> None:

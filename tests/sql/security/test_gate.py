@@ -361,8 +361,8 @@ def test_a_role_that_is_gone_is_found(connection: Connection, settings: Settings
     assert findings[0].kind == "role absent"
     # Who is not there has not the right that it should have, and somebody else has it.
     assert sorted((finding.kind, finding.name) for finding in findings) == [
-        ("grant", "extensions"),
-        ("grant missing", "extensions"),
+        ("grant", "server_statistics"),
+        ("grant missing", "server_statistics"),
         ("role absent", "lyceum_monitor"),
     ]
 

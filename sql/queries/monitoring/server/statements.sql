@@ -10,7 +10,7 @@ from (
         sum(statements.total_exec_time) / 1000 as seconds,
         max(statements.mean_exec_time) / 1000 as slowest_mean_seconds,
         count(*) filter (where statements.mean_exec_time > 1000) as slow_statements
-    from extensions.pg_stat_statements as statements
+    from server_statistics.pg_stat_statements as statements
     inner join pg_database as databases on statements.dbid = databases.oid
     where databases.datname = current_database()
     group by statements.userid

@@ -144,7 +144,8 @@ _RELATIONS = """
     where
         relations.relkind not in ('i', 'I', 't', 'c')
         and schemas.nspname !~ '^pg_'
-        and schemas.nspname <> 'information_schema'
+        -- What the schema server_statistics holds is a module of PostgreSQL's own (tests/sql/monitoring).
+        and schemas.nspname not in ('information_schema', 'server_statistics')
     order by 1
 """
 _FUNCTIONS = """
@@ -163,7 +164,7 @@ _FUNCTIONS = """
         exists (select from pg_depend where objid = routines.oid and classid = 'pg_proc'::regclass and deptype = 'e')
     from pg_proc as routines
     inner join pg_namespace as schemas on routines.pronamespace = schemas.oid
-    where schemas.nspname !~ '^pg_' and schemas.nspname <> 'information_schema'
+    where schemas.nspname !~ '^pg_' and schemas.nspname not in ('information_schema', 'server_statistics')
     order by 1
 """
 
@@ -470,7 +471,7 @@ def _count_cells(world: World, situations: int) -> int:
         """
         select
             (select count(*) * %(actions)s + count(*) filter (where relkind = 'S') * 2 from pg_class as relations
-            where relkind in ('r', 'p', 'v', 'm', 'S', 'f') and relnamespace::regnamespace::text !~ '^(pg_|information_schema)')
+            where relkind in ('r', 'p', 'v', 'm', 'S', 'f') and relnamespace::regnamespace::text !~ '^(pg_|information_schema|server_statistics)')
             + (
                 select
                     count(*) + count(*) filter (
@@ -478,7 +479,7 @@ def _count_cells(world: World, situations: int) -> int:
                             prorettype <> 'trigger'::regtype
                             and not 'internal'::regtype = any(prorettype || proargtypes::oid[])
                     )
-                from pg_proc where pronamespace::regnamespace::text !~ '^(pg_|information_schema)'
+                from pg_proc where pronamespace::regnamespace::text !~ '^(pg_|information_schema|server_statistics)'
             )
         """,
         {"actions": len(ACTIONS)},

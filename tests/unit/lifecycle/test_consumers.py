@@ -27,6 +27,7 @@ NOT_READERS = {
 FOLDERS = ("plugins", "dbt_project", "sql/queries", "sql/repeatable", "expectations", "dags")
 READING = re.compile(
     r"(from|join|update|copy) stage_one\.raw_data_collection|source\('stage_one', 'raw_data_collection'\)"
+    r"|UserColumn\(\"stage_one\.raw_data_collection\""
 )
 # What DAGs are told of it, and outputs of dbt.
 IGNORED = re.compile(r"^dags/|/target/|/__pycache__/")

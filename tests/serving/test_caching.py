@@ -13,10 +13,13 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import jwt
 import pytest
 import redis as client
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from api_callers import Caller, api_settings, calling, now, number_of, trail
+from lyceum.key_files import read_key
 from lyceum.security.tokens.development import development_issuer
 from lyceum.serving.caching import Caches, ProcessCache, SharedCache
 from lyceum.serving.questions import Answer
@@ -78,6 +81,24 @@ def test_no_etag_and_no_kept_answer_is_anybody_elses(caller: Caller, world: Worl
         }
         for organization, rows in activity.items():
             assert {row["event_count"] for row in rows} == {number_of(organization, ADA)}
+
+
+def test_two_people_of_one_role_and_organization_share_nothing(caller: Caller, world: World) -> None:
+    """Their tokens differ in whom they speak for, and in nothing else that an answer could depend on."""
+    issuer = development_issuer(caller.settings)
+    private = Ed25519PrivateKey.from_private_bytes(read_key(issuer.key_file))
+    minted = caller.token("org_admin", HERE)
+    claims = jwt.decode(minted, options={"verify_signature": False})
+    first, second = (
+        jwt.encode(claims | {"sub": subject}, private, "EdDSA", headers=jwt.get_unverified_header(minted))
+        for subject in ("first", "second")
+    )
+    address = "/v1/organization/trends?to=2026-11-09"
+    known = caller.get(address, first).headers["etag"]
+
+    assert origin(caller, world, address, first) == "cache"
+    assert origin(caller, world, address, second, If_None_Match=known) == "primary"
+    assert caller.get(address, second).headers["etag"] != known
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from lyceum.database import Connection
 from lyceum.erasure.ledger import OpenErasure
 from lyceum.erasure.tables import ids_in_json
+from lyceum.reporting.people.removal import remove_reports_of_person
 from lyceum.reporting.shelf import place, quality_folder
 from lyceum.settings import Settings
 
@@ -43,5 +44,14 @@ def clean_quality_pages(connection: Connection, settings: Settings, erasure: Ope
 
 _KEY_NAMES = ("learner_id", "trainer_id", "user_id", "subject_id", "merged_user_id", "identifier")
 
-REMOVALS: Mapping[str, Removal] = {"data-quality pages": clean_quality_pages}
+
+
+def remove_reports(connection: Connection, settings: Settings, erasure: OpenErasure) -> int:
+    """Remove the reports of the person, those that tell of them, and those being written."""
+    return sum(
+        remove_reports_of_person(connection, settings, erasure.organization_id, user_id) for user_id in erasure.ids
+    )
+
+
+REMOVALS: Mapping[str, Removal] = {"data-quality pages": clean_quality_pages, "reports": remove_reports}
 """By what they remove, as the certificate names it."""

@@ -59,6 +59,8 @@ ELSEWHERE: Mapping[str, str] = {
     "ops.user_merges.user_id": "a row of the fresh id that leads to itself",
     "ops.build_users.user_id": "removed",
     "auth.logins.user_id": "removed",
+    "reporting.reports.owner_user_id": "removed with the report and its file",
+    "reporting.reports.people": "removed with the report and its file",
     "audit.audit_logs.actor_user_id": "stays for ten years, sealed, and leads to nobody",
     "stage_three.mv_learner_analytics_summary.learner_id": "refreshed from what it selects",
 }

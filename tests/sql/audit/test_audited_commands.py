@@ -69,10 +69,8 @@ AUDITED_ELSEWHERE: dict[str, tuple[str, ...]] = {
     "report list": ("reports_listed",),
     "report download": ("report_downloaded",),
 }
-"""Whose rows are asserted beside what they need (tests/sql/{backup,archiving,lifecycle,erasure}): a server of their own, a partition that
-is gone, a person. A clean-up leaves one when it is forced."""
-"""Whose rows are asserted beside what they need (tests/sql/{backup,archiving,lifecycle,reporting}): a server of their own, a partition
-that is gone, published numbers. A clean-up leaves one when it is forced, `report generate` one for each that is written."""
+"""Whose rows are asserted beside what they need (tests/sql/{backup,archiving,lifecycle,erasure,reporting}): a server of their own, a
+partition that is gone, a person, published numbers. A clean-up leaves one when it is forced, `report generate` one for each report."""
 
 NOT_AUDITED: dict[str, str] = {
     "backup list": _SHOWS_NOBODY,

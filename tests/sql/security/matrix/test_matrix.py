@@ -471,7 +471,9 @@ def _count_cells(world: World, situations: int) -> int:
         """
         select
             (select count(*) * %(actions)s + count(*) filter (where relkind = 'S') * 2 from pg_class as relations
-            where relkind in ('r', 'p', 'v', 'm', 'S', 'f') and relnamespace::regnamespace::text !~ '^(pg_|information_schema|server_statistics)')
+            where
+                relkind in ('r', 'p', 'v', 'm', 'S', 'f')
+                and relnamespace::regnamespace::text !~ '^(pg_|information_schema|server_statistics)')
             + (
                 select
                     count(*) + count(*) filter (

@@ -224,7 +224,7 @@ def _glance(now: Activity, before: Activity, active: Sequence[date], period: Per
         "At a glance",
         f"This {name}; in small print how it differs from the {name} before.",
         figures=(
-            _against("active_days", "Active days", now.active_days, before.active_days),
+            _against("active_days", "Active days", now.active_days, before.active_days, name),
             Figure(
                 "time_on_task_seconds",
                 "Time on task",
@@ -238,7 +238,9 @@ def _glance(now: Activity, before: Activity, active: Sequence[date], period: Per
                 ),
             ),
             Figure("active_minutes", "Active minutes", now.active_minutes, "count"),
-            _against("assessments_passed", "Assessments passed", now.assessments_passed, before.assessments_passed),
+            _against(
+                "assessments_passed", "Assessments passed", now.assessments_passed, before.assessments_passed, name
+            ),
             Figure("score_mean", "Mean score", now.score_mean, "score"),
             Figure(
                 "current_streak_days",
@@ -252,10 +254,9 @@ def _glance(now: Activity, before: Activity, active: Sequence[date], period: Per
     )
 
 
-def _against(key: str, label: str, value: int, before: int) -> Figure:
-    return Figure(
-        key, label, value, "count", Figure(f"{key}_difference", "against before", value - before, "difference")
-    )
+def _against(key: str, label: str, value: int, before: int, name: str) -> Figure:
+    difference = Figure(f"{key}_difference", f"against the {name} before", value - before, "difference")
+    return Figure(key, label, value, "count", difference)
 
 
 def _each_day(days: dict[date, Activity], period: Period, source: Source) -> Section:
@@ -442,4 +443,4 @@ def _state(standing: Standing) -> tuple[str, str]:
         return "Completed", "good"
     if standing.is_at_risk:
         return "Quiet for a week or more", "warning"
-    return ("In progress", "") if standing.is_enrolled else ("Not enrolled", "")
+    return ("In progress", "") if standing.is_enrolled else ("–", "")

@@ -45,7 +45,6 @@ def clean_quality_pages(connection: Connection, settings: Settings, erasure: Ope
 _KEY_NAMES = ("learner_id", "trainer_id", "user_id", "subject_id", "merged_user_id", "identifier")
 
 
-
 def remove_reports(connection: Connection, settings: Settings, erasure: OpenErasure) -> int:
     """Remove the reports of the person, those that tell of them, and those being written."""
     return sum(

@@ -18,6 +18,7 @@ from lyceum.erasure.tables import ELSEWHERE, USER_COLUMNS
 from planted import search_bytes, search_files
 from sql.erasure.conftest import (  # type: ignore[import-not-found]
     ADA,
+    ERASED_AT,
     MARK,
     YEAR,
     School,
@@ -60,6 +61,7 @@ def outcome(module_school: School) -> Iterator[Outcome]:
             [LOGIN, school.organization_id(), max(old)],
         )
     try:
+        _keep_reports(school, old)
         with school.warehouse.connect() as connection:
             before, totals_before = everything(connection), totals(connection)
         names = {path.name for path in school.settings.archives.rglob("*.parquet")}
@@ -230,6 +232,37 @@ def test_old_archives_are_gone_and_the_new_ones_are_whole(outcome: Outcome) -> N
     assert not report.damaged
 
 
+def test_reports_of_the_person_and_those_that_tell_of_them_are_gone(outcome: Outcome) -> None:
+    kept = outcome.school.campus.query("select kind, people, failure from reporting.reports")
+
+    assert kept == [("trainer", [], "tells of nobody")]
+    with connect(outcome.school.warehouse.target) as connection:
+        row = connection.execute(
+            "select detail -> 'reports' ->> 'reports' from audit.audit_logs where action = 'person_erased'"
+        ).fetchone()
+    assert row == ("3",)
+
+
+def _keep_reports(school: School, old: list[int]) -> None:
+    """Keep reports of the person under each id, one that tells of them, and one that does not."""
+    with school.warehouse.connect(autocommit=True) as connection:
+        for owner, people, failure in (
+            (old[0], [], "their own"),
+            (old[1], [], "their own"),
+            (1, [2, old[0]], "tells of them"),
+            (1, [], "tells of nobody"),
+        ):
+            connection.execute(
+                """
+                insert into reporting.reports (
+                    organization_id, kind, owner_user_id, period_type, period_start, period_end, status, failure, people,
+                    requested_by, requested_at
+                ) values (%s, 'trainer', %s, 'week', '2026-03-02', '2026-03-08', 'failed', %s, %s, 'test', %s)
+                """,
+                [school.organization_id(), owner, failure, people, ERASED_AT],
+            )
+
+
 def test_the_archived_year_is_the_table_still(outcome: Outcome) -> None:
     from lyceum.archiving import is_archived
 
@@ -238,7 +271,16 @@ def test_the_archived_year_is_the_table_still(outcome: Outcome) -> None:
 
 
 def test_every_column_with_ids_of_users_is_dealt_with(outcome: Outcome) -> None:
-    names = ("user_id", "learner_id", "trainer_id", "subject_id", "merged_user_id", "actor_user_id")
+    names = (
+        "user_id",
+        "learner_id",
+        "trainer_id",
+        "subject_id",
+        "merged_user_id",
+        "actor_user_id",
+        "owner_user_id",
+        "people",
+    )
     rows = outcome.school.campus.query(
         """
         select schemas.nspname || '.' || relations.relname || '.' || columns.attname

@@ -13,7 +13,7 @@ import pytest
 
 from lyceum.database import connect
 from lyceum.erasure import list_erasures
-from sql.erasure.conftest import ERASED_AT, make_school  # type: ignore[import-not-found]
+from sql.erasure.conftest import ERASED_AT, FIRST_ID, make_school  # type: ignore[import-not-found]
 from warehouse import Warehouse
 
 pytestmark = pytest.mark.timeout(900)
@@ -23,6 +23,9 @@ pytestmark = pytest.mark.timeout(900)
 def outcomes(airflow: tuple[Warehouse, dict[str, str]], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Somebody rejects the plan first, somebody approves it then, and the third time there is nobody any more."""
     warehouse, environment = airflow
+    with connect(warehouse.administrator, autocommit=True) as connection:
+        # An id that is no other number of the plan.
+        connection.execute(f"alter sequence core.users_user_id_seq restart {FIRST_ID}".encode())
     school = make_school(warehouse, tmp_path_factory.mktemp("school") / "delivered").settle()
     (user_id,) = school.ids_of_ada()
     asked = {"dag_id": "erase_person", "conf": {"organization": "campus", "user_id": user_id, "reason": "ticket 815"}}

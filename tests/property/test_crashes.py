@@ -37,7 +37,9 @@ SEAL = (
 POINTS = tuple(
     name
     for name in faults.POINTS
-    if not name.startswith(("roster.", "lrs.", "refresh.", "keys.", "audit.", "partition_", "cleanup."))
+    if not name.startswith(
+        ("roster.", "lrs.", "refresh.", "keys.", "audit.", "partition_", "cleanup.", "erasure.", "reports.")
+    )
 )
 
 

@@ -87,6 +87,37 @@ class Outcome:
     detail: dict[str, object] = field(default_factory=dict)
 
 
+RECORD = """
+select audit.record(
+    action => %(action)s,
+    resource => %(resource)s,
+    decision => %(decision)s,
+    organization_id => %(organization_id)s,
+    actor_user_id => %(user_id)s,
+    actor_role => %(role)s,
+    row_count => %(row_count)s,
+    request_id => %(request_id)s,
+    detail => %(detail)s
+)
+"""
+"""Writes the row of an access, for connections of any kind; `record_parameters` are its parameters."""
+
+
+def record_parameters(access: Access, decision: Decision, row_count: int | None) -> dict[str, object]:
+    """Return what `RECORD` takes."""
+    return {
+        "action": access.action,
+        "resource": access.resource[:256],
+        "decision": decision,
+        "organization_id": access.organization_id,
+        "user_id": access.user_id,
+        "role": access.role,
+        "row_count": row_count,
+        "request_id": access.request_id,
+        "detail": Jsonb(dict(access.detail)),
+    }
+
+
 def record_access(
     connection: Connection, access: Access, *, decision: Decision = "allowed", row_count: int | None = None
 ) -> int:
@@ -95,32 +126,7 @@ def record_access(
     The login, the instant and the transaction are stamped by the database. Call it in the transaction of the access, before
     `set local role` or after it was reset: tenant roles may not write the trail. When it raises, roll the access back.
     """
-    row = connection.execute(
-        """
-        select audit.record(
-            action => %(action)s,
-            resource => %(resource)s,
-            decision => %(decision)s,
-            organization_id => %(organization_id)s,
-            actor_user_id => %(user_id)s,
-            actor_role => %(role)s,
-            row_count => %(row_count)s,
-            request_id => %(request_id)s,
-            detail => %(detail)s
-        )
-        """,
-        {
-            "action": access.action,
-            "resource": access.resource[:256],
-            "decision": decision,
-            "organization_id": access.organization_id,
-            "user_id": access.user_id,
-            "role": access.role,
-            "row_count": row_count,
-            "request_id": access.request_id,
-            "detail": Jsonb(dict(access.detail)),
-        },
-    ).fetchone()
+    row = connection.execute(RECORD, record_parameters(access, decision, row_count)).fetchone()
     assert row is not None
     return int(row[0])
 

@@ -12,30 +12,15 @@ import logging
 from dataclasses import dataclass, field
 
 import psycopg
-from psycopg.types.json import Jsonb
 
 from lyceum.audit import Access
-from lyceum.audit.access import Decision
+from lyceum.audit.access import RECORD, Decision, record_parameters
 from lyceum.serving.databases import Database
 from lyceum.serving.problems import Problem, unavailable
 
 _LOG = logging.getLogger(__name__)
 _TOGETHER = 100
 _ATTEMPTS = 3
-
-_RECORD = """
-select audit.record(
-    action => %(action)s,
-    resource => %(resource)s,
-    decision => %(decision)s,
-    organization_id => %(organization_id)s,
-    actor_user_id => %(user_id)s,
-    actor_role => %(role)s,
-    row_count => %(row_count)s,
-    request_id => %(request_id)s,
-    detail => %(detail)s
-)
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +91,7 @@ class Trail:
         async with self._primary.connection() as connection:
             async with connection.transaction(), connection.pipeline():
                 for one in batch:
-                    await connection.execute(_RECORD, _parameters(one))
+                    await connection.execute(RECORD, record_parameters(one.access, one.decision, one.row_count))
             for one in batch:
                 if not one.recorded.done():
                     one.recorded.set_result(None)
@@ -117,18 +102,3 @@ def _refuse(one: _Waiting) -> None:
         one.recorded.set_exception(
             unavailable("The access could not be written into the audit trail, so nothing is handed out. Try again.")
         )
-
-
-def _parameters(one: _Waiting) -> dict[str, object]:
-    access = one.access
-    return {
-        "action": access.action,
-        "resource": access.resource[:256],
-        "decision": one.decision,
-        "organization_id": access.organization_id,
-        "user_id": access.user_id,
-        "role": access.role,
-        "row_count": one.row_count,
-        "request_id": access.request_id,
-        "detail": Jsonb(dict(access.detail)),
-    }

@@ -12,7 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from psycopg import sql
+from psycopg import postgres, sql
 
 from lyceum.database import Connection
 from lyceum.quality.queries import read_query
@@ -22,6 +22,7 @@ Profile: TypeAlias = dict[int, dict[str, float | int | None]]
 """Organization id → column of the profile (`relation.column`) → value. A column that says nothing of an organization is absent."""
 
 SAMPLE_SIZE = 20
+_BOOLEAN = postgres.types["bool"].oid
 
 
 def profile(connection: Connection, folder: Path, suite: Suite) -> Profile:
@@ -47,11 +48,15 @@ def offending_keys(connection: Connection, folder: Path, relation: str, column: 
     rows = folder / f"{relation}.rows.sql"
     if not rows.exists():
         return []
-    statement = sql.SQL("select to_jsonb(audited) from ({rows}) as audited where audited.{column} limit {size}")
+    statement = sql.SQL(
+        "select to_jsonb(audited), audited.* from ({rows}) as audited where audited.{column} limit {size}"
+    )
     found = connection.execute(
         statement.format(rows=read_query(rows), column=sql.Identifier(column), size=sql.Literal(SAMPLE_SIZE))
-    ).fetchall()
-    keys = [{name: value for name, value in row.items() if not isinstance(value, bool)} for (row,) in found]
+    )
+    # By their type, because a clause that cannot be decided is null.
+    clauses = {described.name for described in found.description or () if described.type_code == _BOOLEAN}
+    keys = [{name: value for name, value in row.items() if name not in clauses} for row, *_ in found]
     return sorted(keys, key=str)
 
 

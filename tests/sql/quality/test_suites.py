@@ -442,6 +442,16 @@ def test_at_most_twenty_keys_are_named(running_build: RunningBuild, connection: 
     assert len(failure.keys) == 20
 
 
+def test_a_clause_that_cannot_be_decided_is_no_key(running_build: RunningBuild, connection: Connection) -> None:
+    connection.execute(
+        "update build.learner_analytics set videos_completed = -1, is_enrolled = false, enrolled_on = null"
+    )
+    result = audit(connection, running_build.warehouse.settings, "stage_two_candidates", running_build.build_id)
+    (failure,) = [outcome for outcome in result.failures if outcome.expectation == "learner_days.has_negative_counts"]
+    keys = {"organization_id", "learner_id", "course_id", "activity_date"}
+    assert {frozenset(key) for key in failure.keys} == {frozenset(keys)}
+
+
 def test_planning_for_millions_of_rows_changes_no_outcome(
     running_build: RunningBuild, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,5 +9,7 @@ select
     completed_on,
     completed_at,
     enrolled_days,
-    at_risk_days
+    at_risk_days,
+    ending_days,
+    registration_days
 from {{ source('stage_three', 'learner_courses') }}

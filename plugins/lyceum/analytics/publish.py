@@ -11,6 +11,7 @@ from psycopg import sql
 from lyceum.database import Connection
 from lyceum.errors import LyceumError
 from lyceum.faults import reach
+from lyceum.lineage.batch_days import remember_batch_days
 
 _log = logging.getLogger(__name__)
 
@@ -213,6 +214,7 @@ def publish(connection: Connection, build_id: int) -> Publication:
         connection.execute("set local work_mem = '64MB'")
         rows = tuple((table.name, _replace(connection, table)) for table in _TABLES)
         reach("build.rows_replaced")
+        remember_batch_days(connection, build_id)
         organizations = _advance(connection, build_id, as_of)
         connection.execute(
             "update ops.builds set state = 'published', step = 'publish' where build_id = %s", (build_id,)

@@ -151,7 +151,14 @@ class Settings:
 
     def for_serving(self) -> Settings:
         """Return the settings that the API needs: of several logins on a server of one's own its own alone."""
-        return replace(self, database_url=None, pipeline_database_url=None, backup_database_url=None, alert_url=None)
+        return replace(
+            self,
+            database_url=None,
+            pipeline_database_url=None,
+            backup_database_url=None,
+            alert_url=None,
+            openlineage_url=None,
+        )
 
     # What a person or another system puts in or takes out.
 

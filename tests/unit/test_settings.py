@@ -152,7 +152,7 @@ def test_a_number_of_backups_that_keeps_none_is_refused(kept: str) -> None:
 
 @pytest.mark.parametrize("value", ["statsd.example", ":9125", "statsd.example:0", "statsd.example:65536", "::1:9125"])
 def test_an_exporter_without_a_port_is_refused(value: str) -> None:
-    with pytest.raises(ConfigurationError, match="LYCEUM_STATSD is .*Expected host:port"):
+    with pytest.raises(ConfigurationError, match=r"LYCEUM_STATSD is .*Expected host:port"):
         Settings.from_environment({"LYCEUM_STATSD": value}, Path("/"))
 
 

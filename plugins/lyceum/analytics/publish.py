@@ -196,6 +196,12 @@ def published_tables() -> tuple[tuple[str, str], ...]:
     return tuple((table.candidate.removeprefix("build."), table.name) for table in _TABLES)
 
 
+def written_tables(publication: Publication) -> tuple[tuple[str, str, int], ...]:
+    """Return the candidate, the table and the rows written, of every table of a publication."""
+    rows = dict(publication.rows)
+    return tuple((table.candidate, table.name, rows[table.name]) for table in _TABLES)
+
+
 def publish(connection: Connection, build_id: int) -> Publication:
     """Replace the touched keys in stage two and stage three, clear the pending hours and move the data versions.
 

@@ -1,7 +1,7 @@
 """OpenLineage events: what ran, what it read and what it wrote, told to a backend or a file.
 
-An event is made of names of jobs, relations and columns' models, of ids of runs, of counts and fingerprints: nothing of a person can be in
-it, because nothing else is put in. What a task was asked, what an error said and what a file is called stay here.
+An event is made of names of jobs and relations, of ids of runs, of counts and fingerprints: nothing of a person can be in it, because
+nothing else is put in. What a task was asked, what an error said and what a file is called stay here.
 https://openlineage.io/spec/2-0-2/OpenLineage.json
 """
 

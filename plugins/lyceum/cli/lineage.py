@@ -118,11 +118,8 @@ def _show(console: Console, found: Lineage, passed: tuple[Passed, ...], shown: t
         )
     if shown:
         console.print(f"used by: {escape(', '.join(shown))}")
-    console.print("\n[bold]Models[/]")
-    for one in passed:
-        reads = f"  [dim]reads {', '.join(one.reads)}[/]" if one.reads else ""
-        console.print(f"  {one.name}  [dim]{one.file or one.kind}[/]{reads}", soft_wrap=True)
     _show_events(console, found)
+    _show_models(console, passed)
     if found.rosters:
         console.print("\n[bold]Rosters[/] that decide enrollments of these days")
         for roster in found.rosters:
@@ -134,6 +131,20 @@ def _show(console: Console, found: Lineage, passed: tuple[Passed, ...], shown: t
             f"\nweekly and monthly active learners count the {found.looks_back_days} days before, too: --back "
             f"{found.looks_back_days}. Enrollments and risk follow from everything before."
         )
+
+
+def _show_models(console: Console, passed: tuple[Passed, ...]) -> None:
+    """Print what was passed by folder, the folder of the table first."""
+    from pathlib import PurePath
+
+    console.print("\n[bold]Models[/], from the table back (--json says which reads which)")
+    folders: dict[str, list[str]] = {}
+    for one in passed:
+        folder = str(PurePath(one.file).parent) if one.file is not None else "read"
+        folders.setdefault(folder, []).append(one.name)
+    # What was only read comes last.
+    for folder, names in sorted(folders.items(), key=lambda item: item[0] == "read"):
+        console.print(f"  [dim]{folder}[/]  {', '.join(names)}")
 
 
 def _show_events(console: Console, found: Lineage) -> None:

@@ -29,7 +29,7 @@ from lyceum.errors import LyceumError
 _LOG = logging.getLogger("lyceum.lineage")
 
 NAMESPACE = "lyceum"
-_PRODUCER = f"https://pypi.org/project/lyceum/{version('lyceum')}"
+_PRODUCER = f"urn:lyceum:{version('lyceum')}"
 _SPECIFICATION = "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/RunEvent"
 _FACETS = "https://openlineage.io/spec/facets"
 _IDS = UUID("0f0b2a8a-6a1c-5d7e-9d56-1f2b8d5c6a10")

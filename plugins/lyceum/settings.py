@@ -37,7 +37,8 @@ class Settings:
     they are told. `archives_url` is where archives lie; None means a folder in `home`. Backups go
     to `backup_folder`, None means a folder of the home; of a server of one's own they are made as the login of
     `backup_database_url`, and the schedule keeps the newest `backups_kept`. Its statistics are read as the login of
-    `monitor_database_url`; None means the pipeline's.
+    `monitor_database_url`; None means the pipeline's. `statsd` is host and port that Airflow sends its own metrics to, over UDP;
+    None means that it keeps them to itself. `openlineage_url` is where lineage is told, a file or an address; None means nowhere.
     """
 
     home: Path
@@ -57,6 +58,8 @@ class Settings:
     backup_database_url: str | None = field(default=None, repr=False)
     monitor_database_url: str | None = field(default=None, repr=False)
     backups_kept: int = _BACKUPS_KEPT
+    statsd: tuple[str, int] | None = None
+    openlineage_url: str | None = field(default=None, repr=False)
     serving: ServingSettings = field(default_factory=ServingSettings)
     report_settings: ReportSettings = field(default_factory=ReportSettings)
 
@@ -75,6 +78,8 @@ class Settings:
         LYCEUM_BACKUP_FOLDER: where backups go, best on another disk; default `backups` in the home. LYCEUM_BACKUP_DATABASE_URL: a
         server of one's own, for a login with REPLICATION. LYCEUM_BACKUPS_KEPT: how many the schedule keeps, default 7.
         LYCEUM_MONITOR_DATABASE_URL: a server of one's own, for the login `lyceum_monitor`; without it the pipeline measures.
+        LYCEUM_STATSD: host:port of a StatsD exporter for Airflow's own metrics. LYCEUM_OPENLINEAGE_URL: where OpenLineage events go, a
+        `file://` that they are appended to, or the `http://` or `https://` address of a backend.
         Those of `AlertSettings`, `KeySettings`, `IssuerSettings`, `ReportSettings` and `ServingSettings`, too.
 
         Raises `ConfigurationError` when a value cannot be used.
@@ -106,6 +111,8 @@ class Settings:
                 environ.get("LYCEUM_MONITOR_DATABASE_URL"), "LYCEUM_MONITOR_DATABASE_URL"
             ),
             backups_kept=_backups_kept(environ.get("LYCEUM_BACKUPS_KEPT")),
+            statsd=_statsd(environ.get("LYCEUM_STATSD")),
+            openlineage_url=_openlineage_url(environ.get("LYCEUM_OPENLINEAGE_URL"), cwd),
             serving=ServingSettings.from_environment(environ),
             report_settings=ReportSettings.from_environment(environ, cwd),
         )
@@ -127,6 +134,8 @@ class Settings:
             "LYCEUM_MONITOR_DATABASE_URL": self.monitor_database_url or "",
             "LYCEUM_BACKUPS_KEPT": str(self.backups_kept) if self.backups_kept != _BACKUPS_KEPT else "",
             **self.alerts.environment(),
+            "LYCEUM_STATSD": f"{self.statsd[0]}:{self.statsd[1]}" if self.statsd is not None else "",
+            "LYCEUM_OPENLINEAGE_URL": self.openlineage_url or "",
             **self.key_settings.environment(),
             **self.report_settings.environment(),
             **(self.token_issuer.environment() if self.token_issuer is not None else {}),
@@ -144,7 +153,12 @@ class Settings:
     def for_serving(self) -> Settings:
         """Return the settings that the API needs: of several logins on a server of one's own its own alone."""
         return replace(
-            self, database_url=None, pipeline_database_url=None, backup_database_url=None, alerts=AlertSettings()
+            self,
+            database_url=None,
+            pipeline_database_url=None,
+            backup_database_url=None,
+            alerts=AlertSettings(),
+            openlineage_url=None,
         )
 
     # What a person or another system puts in or takes out.
@@ -344,6 +358,33 @@ def _backups_kept(value: str | None) -> int:
         return int(value)
     raise ConfigurationError(
         f"LYCEUM_BACKUPS_KEPT is {value!r}. Expected a number of at least 1; unset it to keep {_BACKUPS_KEPT}."
+    )
+
+
+def _statsd(value: str | None) -> tuple[str, int] | None:
+    if not value:
+        return None
+    host, _, port = value.rpartition(":")
+    if host and ":" not in host and port.isascii() and port.isdigit() and 0 < int(port[:6]) <= 65_535:
+        return host, int(port)
+    raise ConfigurationError(
+        f"LYCEUM_STATSD is {value!r}. Expected host:port of a StatsD exporter, such as 127.0.0.1:9125; unset it to send nothing."
+    )
+
+
+def _openlineage_url(value: str | None, cwd: Path) -> str | None:
+    """Return the address; a `file://` one of an absolute path."""
+    if not value:
+        return None
+    if value.startswith(_FILE_URL):
+        path = Path(unquote(value.removeprefix(_FILE_URL)))
+        return f"{_FILE_URL}{quote(str((cwd / path.expanduser()).absolute()))}"
+    if value.startswith(("https://", "http://")) and urlsplit(value).hostname:
+        return value
+    # The value may hold a key: no message quotes it.
+    raise ConfigurationError(
+        "LYCEUM_OPENLINEAGE_URL is no address that lineage could be told to. Expected file:///path/lineage.ndjson or one such as "
+        "https://marquez.example; unset it to tell nobody."
     )
 
 

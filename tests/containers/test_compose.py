@@ -20,6 +20,7 @@ from lyceum.settings import Settings
 from lyceum.supervisor.airflow_services import SERVICES, AirflowServices
 
 AIRFLOW = ("prepare", *SERVICES)
+MONITORING = {"metrics", "statsd-exporter", "prometheus", "grafana"}
 
 # Where the containers differ from `lyceum up`, and why no value can be the same.
 DIFFERENT = {
@@ -35,6 +36,9 @@ DIFFERENT = {
     "AIRFLOW__API__BASE_URL": "the published port",
     "AIRFLOW__API__SECRET_KEY_CMD": "a secret that is mounted",
     "AIRFLOW__API_AUTH__JWT_SECRET_CMD": "a secret that is mounted",
+    "AIRFLOW__METRICS__STATSD_ON": "asked of the machine: the exporter is in a profile",
+    "AIRFLOW__METRICS__STATSD_HOST": "another container",
+    "AIRFLOW__METRICS__STATSD_PORT": "the port of another container",
     "AIRFLOW__LOGGING__BASE_LOG_FOLDER": "a folder of the volume",
     "AIRFLOW__LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": "a folder of the volume",
 }
@@ -133,9 +137,11 @@ def test_no_variable_holds_a_secret_and_every_secret_is_mounted_where_it_is_read
         "replica": DOCKER / "postgres" / "start-replica",
         "pgbouncer": DOCKER / "pgbouncer" / "start",
         "prepare": DOCKER / "prepare.py",
+        "metrics": DOCKER / "start",
+        "prometheus": DOCKER / "prometheus" / "prometheus.yml",
     }
     for name in services():
-        text = "\n".join(environment(name).values())
+        text = "\n".join([*environment(name).values(), *services()[name].get("command", "")])
         if name in AIRFLOW:
             text += (DOCKER / "start").read_text() + (DOCKER / "airflow-database-url").read_text()
         if name in scripts:
@@ -166,6 +172,8 @@ def test_ports_are_published_on_loopback_alone() -> None:
     assert published == {
         "pgbouncer": ["127.0.0.1:${DATABASE_PORT:-6432}:6432"],
         "api-server": ["127.0.0.1:${AIRFLOW_PORT:-8080}:8080"],
+        "prometheus": ["127.0.0.1:${PROMETHEUS_PORT:-9090}:9090"],
+        "grafana": ["127.0.0.1:${GRAFANA_PORT:-3000}:3000"],
     }
     networks = compose()["networks"]
     assert networks["databases"]["internal"] is True
@@ -207,6 +215,44 @@ def test_everything_waits_for_what_it_needs() -> None:
         assert needs["pgbouncer"] == {"condition": "service_healthy"}
         assert ("api-server" in needs) == (name != "api-server")
     assert services()["prepare"]["depends_on"] == {"primary": {"condition": "service_healthy"}}
+
+
+def test_monitoring_is_a_profile_that_nothing_else_waits_for() -> None:
+    profiles = {name: service["profiles"] for name, service in services().items() if "profiles" in service}
+
+    assert set(profiles) == MONITORING
+    assert all(named == ["monitoring"] for named in profiles.values())
+    for name, service in services().items():
+        assert name in MONITORING or not set(service.get("depends_on", {})) & MONITORING
+
+
+def test_prometheus_scrapes_where_the_containers_answer() -> None:
+    configuration = yaml.safe_load((DOCKER / "prometheus" / "prometheus.yml").read_text())
+    targets = {job["job_name"]: job["static_configs"][0]["targets"] for job in configuration["scrape_configs"]}
+    command = services()["metrics"]["command"]
+    [source] = yaml.safe_load((DOCKER / "grafana" / "provisioning" / "datasources" / "prometheus.yml").read_text())[
+        "datasources"
+    ]
+    [token_file] = [
+        job["authorization"]["credentials_file"] for job in configuration["scrape_configs"] if "authorization" in job
+    ]
+
+    assert targets["lyceum"] == ["metrics:9464"]
+    assert command[command.index("--serve") + 1] == "0.0.0.0:9464"
+    assert command[command.index("--token-file") + 1] == token_file == "/run/secrets/metrics_token"
+    assert targets["airflow"] == ["statsd-exporter:9102"]
+    for service in SERVICES:
+        assert environment(service)["AIRFLOW__METRICS__STATSD_HOST"] == "statsd-exporter"
+        port = environment(service)["AIRFLOW__METRICS__STATSD_PORT"]
+        assert f"--statsd.listen-udp=:{port}" in services()["statsd-exporter"]["command"]
+    assert source["url"] == "http://prometheus:9090"
+    rules = {f"./docker/prometheus/{name}:/etc/prometheus/{name}:ro" for name in configuration["rule_files"]}
+    assert rules <= set(services()["prometheus"]["volumes"])
+    dashboards = {
+        f"./docker/grafana/dashboards/{file.name}:/etc/grafana/dashboards/{file.name}:ro"
+        for file in (DOCKER / "grafana" / "dashboards").iterdir()
+    }
+    assert dashboards <= set(services()["grafana"]["volumes"])
 
 
 def test_pgbouncer_knows_the_databases_and_never_asks_for_more_connections_than_there_are() -> None:

@@ -49,6 +49,8 @@ def test_a_child_process_reads_the_same_settings() -> None:
             "LYCEUM_ALERT_EMAIL_FROM": "lyceum@school.example",
             "LYCEUM_SMTP_URL": "smtps://us:secret@mail.school.example",
             "LYCEUM_RUNBOOK_URL": "https://wiki.school.example/lyceum",
+            "LYCEUM_STATSD": "statsd.example:9125",
+            "LYCEUM_OPENLINEAGE_URL": "file://lineage/of us.ndjson",
         },
         Path("/"),
     )
@@ -64,6 +66,8 @@ def test_a_child_process_reads_the_same_settings() -> None:
     assert settings.alerts.url == "https://chat.example/hooks/secret"
     assert settings.alerts.emails == ("duty@school.example", "lead@school.example")
     assert settings.alerts.runbook_of("run_late") == "https://wiki.school.example/lyceum#run_late"
+    assert settings.statsd == ("statsd.example", 9125)
+    assert settings.openlineage_url == "file:///lineage/of%20us.ndjson"
     assert settings.archives == Path("/old archives/of 2013")
     assert [version for version, _ in settings.key_settings.environment_keys] == [2, 10]
     assert settings.key_settings.transit is not None
@@ -156,3 +160,16 @@ def test_folders_of_the_home_are_closed_to_others(tmp_path: Path) -> None:
 def test_a_number_of_backups_that_keeps_none_is_refused(kept: str) -> None:
     with pytest.raises(ConfigurationError, match="LYCEUM_BACKUPS_KEPT"):
         Settings.from_environment({"LYCEUM_BACKUPS_KEPT": kept}, Path("/"))
+
+
+@pytest.mark.parametrize("value", ["statsd.example", ":9125", "statsd.example:0", "statsd.example:65536", "::1:9125"])
+def test_an_exporter_without_a_port_is_refused(value: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"LYCEUM_STATSD is .*Expected host:port"):
+        Settings.from_environment({"LYCEUM_STATSD": value}, Path("/"))
+
+
+@pytest.mark.parametrize("value", ["secret/lineage.ndjson", "kafka://secret", "https://"])
+def test_lineage_goes_to_a_file_or_an_address_and_the_refusal_quotes_neither(value: str) -> None:
+    with pytest.raises(ConfigurationError, match="LYCEUM_OPENLINEAGE_URL is no address") as refused:
+        Settings.from_environment({"LYCEUM_OPENLINEAGE_URL": value}, Path("/"))
+    assert "secret" not in str(refused.value)

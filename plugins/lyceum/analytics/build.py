@@ -15,12 +15,13 @@ from psycopg import sql
 from lyceum import partitions
 from lyceum.analytics import scope
 from lyceum.analytics.models import Layer, ModelRun, ensure_models_prepared, run_models
-from lyceum.analytics.publish import Publication, needed_partitions, publish
+from lyceum.analytics.publish import Publication, needed_partitions, publish, written_tables
 from lyceum.analytics.scope import BuildScope, build_lock
 from lyceum.analytics.step_seconds import timed
 from lyceum.database import ConnectionTarget, connect
 from lyceum.errors import LyceumError, RetryableError
 from lyceum.faults import reach
+from lyceum.lineage.runs import tell_publication
 from lyceum.quality import reconcile, validate_suite
 from lyceum.roster.rekeying import rekey_merged_users
 from lyceum.sealing import SealReport, seal_due_weeks
@@ -68,6 +69,7 @@ def build(
             )
             tell("publish")
             publication = _step(target, begun.build_id, "publish", lambda: _publish(target, begun))
+            _tell_publication(target, settings, begun.build_id, publication)
         else:
             _close_without_work(target, begun.build_id)
         tell("seal")
@@ -98,11 +100,14 @@ def audit_candidates(target: ConnectionTarget, settings: Settings, build_id: int
     _locked_step(target, build_id, "audit_candidates", lambda: _audit_candidates(target, settings, build_id))
 
 
-def publish_candidates(target: ConnectionTarget, build_id: int) -> Publication:
-    """Step `publish`: the candidates become the published version, in one transaction."""
+def publish_candidates(target: ConnectionTarget, build_id: int, settings: Settings | None = None) -> Publication:
+    """Step `publish`: the candidates become the published version, in one transaction; told where `settings` say."""
     with connect(target) as connection:
         running = scope.running_build(connection, build_id)
-    return _locked_step(target, build_id, "publish", lambda: _publish(target, running))
+    publication = _locked_step(target, build_id, "publish", lambda: _publish(target, running))
+    if settings is not None:
+        _tell_publication(target, settings, build_id, publication)
+    return publication
 
 
 def finish_without_work(target: ConnectionTarget, build_id: int) -> None:
@@ -210,6 +215,10 @@ def _publish(target: ConnectionTarget, running: BuildScope) -> Publication:
         published = publish(connection, running.build_id)
     reach("build.published")
     return published
+
+
+def _tell_publication(target: ConnectionTarget, settings: Settings, build_id: int, publication: Publication) -> None:
+    tell_publication(settings.openlineage_url, target, build_id, written_tables(publication))
 
 
 def _close_without_work(target: ConnectionTarget, build_id: int) -> None:

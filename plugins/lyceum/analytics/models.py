@@ -16,6 +16,7 @@ from psycopg import sql
 
 from lyceum.database import ConnectionTarget, connect
 from lyceum.errors import LyceumError
+from lyceum.lineage.runs import tell_models
 from lyceum.settings import Settings
 
 if TYPE_CHECKING:
@@ -130,7 +131,8 @@ def invoke(
     if project_target.is_read_only:
         variables["PGOPTIONS"] = f"{variables.get('PGOPTIONS', '')} -c default_transaction_read_only=on".strip()
     with _environment(variables):
-        runner = dbtRunner(manifest=_manifest(settings, project_target))
+        manifest = _manifest(settings, project_target)
+        runner = dbtRunner(manifest=manifest)
         result = runner.invoke([*arguments, *_flags(settings, project_target)])
     if result.exception is not None:
         raise ModelError(
@@ -138,6 +140,7 @@ def invoke(
             "Expected a project that parses and a reachable warehouse: run 'lyceum migrate' and try again."
         )
     nodes = list(getattr(result.result, "results", ()))
+    tell_models(settings.openlineage_url, manifest, nodes)
     for node in nodes:
         if node.status in ("error", "fail", "runtime error"):
             declared = getattr(node, "node", None)

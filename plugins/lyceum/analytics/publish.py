@@ -11,6 +11,7 @@ from psycopg import sql
 from lyceum.database import Connection
 from lyceum.errors import LyceumError
 from lyceum.faults import reach
+from lyceum.lineage.batch_days import remember_batch_days
 
 _log = logging.getLogger(__name__)
 
@@ -195,6 +196,12 @@ def published_tables() -> tuple[tuple[str, str], ...]:
     return tuple((table.candidate.removeprefix("build."), table.name) for table in _TABLES)
 
 
+def written_tables(publication: Publication) -> tuple[tuple[str, str, int], ...]:
+    """Return the candidate, the table and the rows written, of every table of a publication."""
+    rows = dict(publication.rows)
+    return tuple((table.candidate, table.name, rows[table.name]) for table in _TABLES)
+
+
 def publish(connection: Connection, build_id: int) -> Publication:
     """Replace the touched keys in stage two and stage three, clear the pending hours and move the data versions.
 
@@ -213,6 +220,7 @@ def publish(connection: Connection, build_id: int) -> Publication:
         connection.execute("set local work_mem = '64MB'")
         rows = tuple((table.name, _replace(connection, table)) for table in _TABLES)
         reach("build.rows_replaced")
+        remember_batch_days(connection, build_id)
         organizations = _advance(connection, build_id, as_of)
         connection.execute(
             "update ops.builds set state = 'published', step = 'publish' where build_id = %s", (build_id,)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -52,18 +53,34 @@ def monitor(invocation: Invocation) -> None:
     Examples:
         lyceum metrics
         lyceum metrics lyceum_table_bytes
-        lyceum metrics --prometheus > /var/lib/prometheus/node-exporter/lyceum.prom"""
+        lyceum metrics --prometheus > /var/lib/prometheus/node-exporter/lyceum.prom
+        lyceum metrics --serve 127.0.0.1:9464"""
 )
 @click.argument("names", nargs=-1)
 @click.option("--prometheus", is_flag=True, help="Print Prometheus' text format.")
+@click.option("--serve", metavar="HOST:PORT", help="Answer Prometheus at /metrics until Ctrl-C.")
+@click.option(
+    "--token-file",
+    type=click.Path(path_type=Path),
+    help="With --serve: a file with the bearer token that Prometheus has to send; a must off loopback.",
+)
 @json_option
 @pass_invocation
-def metrics(invocation: Invocation, names: tuple[str, ...], prometheus: bool) -> None:
+def metrics(
+    invocation: Invocation, names: tuple[str, ...], prometheus: bool, serve: str | None, token_file: Path | None
+) -> None:
     """Show the newest measurements, of all metrics or of these; measures nothing."""
     from lyceum.database import connect
     from lyceum.errors import ConfigurationError
     from lyceum.monitoring import BY_NAME, latest, text_for_prometheus
 
+    if serve is not None:
+        if names or prometheus:
+            raise ConfigurationError("--serve answers with all metrics. Expected it without names and --prometheus.")
+        _serve(invocation, serve, token_file)
+        return
+    if token_file is not None:
+        raise ConfigurationError("--token-file guards what --serve answers. Expected both, or neither.")
     unknown = sorted(set(names) - BY_NAME.keys())
     if unknown:
         raise ConfigurationError(f"There is no metric {unknown[0]}. Expected one of those that `lyceum metrics` shows.")
@@ -80,6 +97,36 @@ def metrics(invocation: Invocation, names: tuple[str, ...], prometheus: bool) ->
         "samples": [{"name": sample.name, "labels": dict(sample.labels), "value": sample.value} for sample in shown],
     }
     invocation.result(value, lambda console: _show(console, shown))
+
+
+def _serve(invocation: Invocation, address: str, token_file: Path | None) -> None:
+    from lyceum.database import connect
+    from lyceum.errors import ConfigurationError
+    from lyceum.monitoring.exposition import text_for_scrape
+    from lyceum.monitoring.serving import metrics_server, serve_until_stopped
+
+    host, _, port = address.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not host or not port.isascii() or not port.isdigit() or int(port) > 65_535:
+        raise ConfigurationError(f"{address} is no address. Expected HOST:PORT, such as 127.0.0.1:9464.")
+    token = None
+    if token_file is not None:
+        try:
+            token = token_file.read_text().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigurationError(
+                f"The token cannot be read from {token_file} ({type(error).__name__}). Expected a readable file with one line of text."
+            ) from None
+    target = invocation.target
+
+    def measurements() -> bytes:
+        with connect(target, autocommit=True, application_name="lyceum metrics") as connection:
+            return text_for_scrape(connection, invocation.clock)
+
+    server = metrics_server(host, int(port), measurements, token)
+    shown = f"[{host}]" if ":" in host else host
+    invocation.message(f"Prometheus finds the measurements at http://{shown}:{server.server_port}/metrics.")
+    serve_until_stopped(server)
 
 
 def _show(console: Console, samples: Sequence[Sample]) -> None:

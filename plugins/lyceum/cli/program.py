@@ -18,6 +18,7 @@ from lyceum.cli.collection import collect
 from lyceum.cli.erasure import erase
 from lyceum.cli.invocation import Invocation, json_option
 from lyceum.cli.keys import keys
+from lyceum.cli.lineage import lineage
 from lyceum.cli.logins import login
 from lyceum.cli.monitoring import metrics, monitor
 from lyceum.cli.organizations import organization
@@ -39,7 +40,7 @@ _FAMILIES: dict[str, tuple[click.Command, ...]] = {
     "The warehouse": (run, up, down, status, monitor, metrics, serve, migrate, psql),
     "Backups": (backup, restore),
     "Data": (organization, source, collect, roster, simulate, quarantine),
-    "Analytics": (build, refresh, validate, seal, report, docs),
+    "Analytics": (build, refresh, validate, seal, report, docs, lineage),
     "Lifecycle": (cleanup, archive, erase),
     "Security": (keys, people, security, token, login, audit),
 }

@@ -87,7 +87,8 @@ def publish(begun: BegunBuild) -> dict[str, int]:
     from lyceum.analytics import build
     from lyceum.database import target
 
-    published = build.publish_candidates(target(settings()), begun["build_id"])
+    where = settings()
+    published = build.publish_candidates(target(where), begun["build_id"], where)
     return dict(published.rows)
 
 

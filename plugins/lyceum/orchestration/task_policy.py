@@ -12,7 +12,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from lyceum.errors import LyceumError, RetryableError
 from lyceum.log_fields import fields, with_fields
-from lyceum.orchestration.task_context import settings
+from lyceum.orchestration.task_context import lineage_told, settings
 from lyceum.pools import Pool
 
 _log = logging.getLogger(__name__)
@@ -94,7 +94,8 @@ def library_task(function: Callable[_Parameters, _Result]) -> Callable[_Paramete
     def call(*arguments: _Parameters.args, **named: _Parameters.kwargs) -> _Result:
         _show_fields()
         try:
-            return function(*arguments, **named)
+            with lineage_told():
+                return function(*arguments, **named)
         except RetryableError:
             raise
         except LyceumError as error:

@@ -446,6 +446,7 @@ _TABLES: tuple[Relation, ...] = (
         "core.user_profiles",
         "core.verbs",
         "ops.archives",
+        "ops.batch_days",
         "ops.batches",
         "ops.build_batches",
         "ops.build_users",

@@ -279,7 +279,7 @@ class AirflowServices:
             "AIRFLOW__LOGGING__COLORED_CONSOLE_LOG": "False",
             "AIRFLOW__LOGGING__FILE_TASK_HANDLER_NEW_FOLDER_PERMISSIONS": "0o700",
             "AIRFLOW__LOGGING__FILE_TASK_HANDLER_NEW_FILE_PERMISSIONS": "0o600",
-            "AIRFLOW__METRICS__STATSD_ON": "False",
+            **_metrics(self._settings.statsd),
             "AIRFLOW__COSMOS__ENABLE_TELEMETRY": "False",
             "SCARF_ANALYTICS": "false",
             "DO_NOT_TRACK": "1",
@@ -331,6 +331,19 @@ class AirflowServices:
 
 def _command() -> tuple[str, ...]:
     return (sys.executable, "-m", "airflow")
+
+
+def _metrics(address: tuple[str, int] | None) -> dict[str, str]:
+    """Say where Airflow sends its own metrics, with tags in InfluxDB's notation, which the StatsD exporter reads."""
+    host, port = address or ("localhost", 8125)
+    return {
+        "AIRFLOW__METRICS__STATSD_ON": str(address is not None),
+        "AIRFLOW__METRICS__STATSD_HOST": host,
+        "AIRFLOW__METRICS__STATSD_PORT": str(port),
+        "AIRFLOW__METRICS__STATSD_INFLUXDB_ENABLED": "True",
+        # The old names have the DAG in them; the new ones have it as a tag.
+        "AIRFLOW__METRICS__LEGACY_NAMES_ON": "False",
+    }
 
 
 def _read(file: Path) -> str:

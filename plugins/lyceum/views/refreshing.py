@@ -20,6 +20,7 @@ from lyceum.analytics.scope import build_lock
 from lyceum.database import ConnectionTarget, connect
 from lyceum.errors import LyceumError, RetryableError
 from lyceum.faults import reach
+from lyceum.lineage.runs import tell_refresh
 from lyceum.settings import Settings
 from lyceum.views import auditing, versions
 from lyceum.views.catalogue import View
@@ -74,6 +75,8 @@ def refresh(
             reach("refresh.begun")
             change = _attempt(target, settings, view, begun.refresh_id, tell) if begun.organizations else Change(0, 0)
             if change is not None:
+                if begun.organizations:
+                    tell_refresh(settings.openlineage_url, view.name, change.rows_added)
                 return _reported(view, begun, as_of, change, attempt, round(perf_counter() - began, 3))
     raise RetryableError(
         f"Builds published {ATTEMPTS} times while the {view.title} was being refreshed; it shows what it showed before. "

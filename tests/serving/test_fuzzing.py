@@ -27,6 +27,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from api_callers import api_settings, now
+from lyceum.reporting.people.sealed import FORMATS
 from lyceum.security.tokens.development import development_issuer
 from lyceum.settings import Settings
 from three_organizations import ADA, UNA, World
@@ -90,6 +91,7 @@ def tokens(settings: Settings) -> dict[str, str]:
         "/v1/me": issuer.mint("learner", "school-2", now(), user_id=ADA),
         "/v1/teaching": issuer.mint("trainer", "school-2", now(), user_id=UNA),
         "/v1/organization": issuer.mint("org_admin", "school-2", now()),
+        "/v1/reports": issuer.mint("org_admin", "school-2", now()),
         "/health": issuer.mint("org_admin", "school-2", now()),
     }
 
@@ -101,7 +103,7 @@ def test_whatever_is_asked_is_answered_as_the_description_says(
     by_path = tokens(world.warehouse.settings)
     schema = schemathesis.openapi.from_url(f"{address}/v1/openapi.json")
     operations = [result.ok() for result in schema.get_all_operations()]
-    assert len(operations) == 15
+    assert len(operations) == 17
     answered: dict[int, int] = {}
     for operation in operations:
         token = next(token for path, token in by_path.items() if operation.path.startswith(path))
@@ -114,6 +116,17 @@ def test_whatever_is_asked_is_answered_as_the_description_says(
         assert answered.get(200, 0) > 30
     else:
         assert answered.get(422, 0) > 30
+
+
+def test_a_report_is_handed_out_as_the_description_says(address: str, world: World, written: dict[str, int]) -> None:
+    schema = schemathesis.openapi.from_url(f"{address}/v1/openapi.json")
+    operation = schema["/v1/reports/{report_id}"]["GET"]
+    token = tokens(world.warehouse.settings)["/v1/reports"]
+    for wanted in FORMATS:
+        case = operation.Case(path_parameters={"report_id": written["organization"]}, query={"format": wanted})
+        response = case.call(headers={"Authorization": f"Bearer {token}"})
+        assert response.status_code == 200, response.text
+        case.validate_response(response, checks=CHECKS)
 
 
 def _asking(operation: Any, mode: GenerationMode, token: str, answered: dict[int, int]) -> Callable[[], None]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import Any
 
 import httpx
@@ -27,6 +26,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from api_callers import api_settings, now
+from api_process import is_ready, serving
 from lyceum.reporting.people.sealed import FORMATS
 from lyceum.security.tokens.development import development_issuer
 from lyceum.settings import Settings
@@ -42,41 +42,6 @@ CHECKS = [
 ]
 
 pytestmark = pytest.mark.timeout(300)
-
-
-@contextmanager
-def serving(settings: Settings, *arguments: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """Run `lyceum serve` as a person would."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("LYCEUM_")}
-    process = subprocess.Popen(
-        [sys.executable, "-c", "from lyceum.cli import main; main()", "serve", "--port", str(port), *arguments],
-        env={**environment, **settings.environment()},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-    address = f"http://127.0.0.1:{port}"
-    try:
-        deadline = time.monotonic() + 60
-        while not _is_ready(address):
-            assert process.poll() is None, process.communicate()[0]
-            assert time.monotonic() < deadline
-        yield address, process
-    finally:
-        if process.poll() is None:
-            process.terminate()
-        process.wait()
-        assert process.stdout is not None
-        process.stdout.close()
-
-
-def _is_ready(address: str) -> bool:
-    try:
-        return httpx.get(f"{address}/health/ready", timeout=5, trust_env=False).status_code == 200
-    except httpx.HTTPError:
-        return False
 
 
 @pytest.fixture(scope="module")
@@ -188,7 +153,7 @@ def test_several_processes_serve_together_and_end_together(shared_server: Shared
         }
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
-        assert not _is_ready(address)
+        assert not is_ready(address)
     assert replies == {200}
 
 

@@ -151,7 +151,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _prepare(connection: Connection) -> None:
     ensure_audit_partitions(connection)
-    connection.execute("create extension if not exists pg_stat_statements")
     connection.execute(
         """
         insert into stage_three.learner_courses (organization_id, learner_id, course_id, enrolled_days, at_risk_days)
@@ -213,7 +212,7 @@ def _measure(
         requests.write_text("\n".join(lines) + "\n")
         script.write_text(_SCRIPT)
         _wrk(address, script, requests, load, 2)
-        connection.execute("select pg_stat_statements_reset()")
+        connection.execute("select server_statistics.pg_stat_statements_reset()")
         before = _processor_seconds(address, connection)
         said = _wrk(address, script, requests, load, seconds)
         after = _processor_seconds(address, connection)
@@ -272,7 +271,7 @@ def _database_time(connection: Connection, requests: int) -> tuple[float, float]
         select
             sum(total_exec_time) / %s,
             sum(max_exec_time) filter (where query not like 'begin%%' and query not like 'select audit.record%%')
-        from pg_stat_statements
+        from server_statistics.pg_stat_statements
         where userid in (select oid from pg_roles where rolname like 'lyceum%%') and toplevel
         """,
         [max(requests, 1)],

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from lyceum.alert_settings import AlertSettings
 from lyceum.errors import ConfigurationError
 from lyceum.key_settings import KeySettings
 from lyceum.report_settings import ReportSettings
@@ -32,8 +33,8 @@ class Settings:
     `home` holds everything that Lyceum writes, so two homes run side by side. `database_url` points at a PostgreSQL >= 15
     of one's own; None means the embedded server in `home`. `pipeline_database_url` is the same database for the login that
     collects, builds and audits; None means `database_url`, or that login of the embedded server. `server_options` override
-    the embedded server's configuration, `server_user` names the account it runs as when Lyceum itself runs as root. Alerts
-    are posted to `alert_url`, if there is one. `archives_url` is where archives lie; None means a folder in `home`. Backups go
+    the embedded server's configuration, `server_user` names the account it runs as when Lyceum itself runs as root. `alerts` says where
+    they are told. `archives_url` is where archives lie; None means a folder in `home`. Backups go
     to `backup_folder`, None means a folder of the home; of a server of one's own they are made as the login of
     `backup_database_url`, and the schedule keeps the newest `backups_kept`. Its statistics are read as the login of
     `monitor_database_url`; None means the pipeline's.
@@ -46,7 +47,7 @@ class Settings:
     airflow_database: str = "airflow"
     server_user: str | None = None
     server_options: tuple[tuple[str, str], ...] = ()
-    alert_url: str | None = field(default=None, repr=False)
+    alerts: AlertSettings = field(default_factory=AlertSettings)
     pipeline_database_url: str | None = field(default=None, repr=False)
     server_log_folder: Path | None = None
     archives_url: str | None = field(default=None, repr=False)
@@ -68,13 +69,13 @@ class Settings:
         LYCEUM_WAREHOUSE_DATABASE, LYCEUM_AIRFLOW_DATABASE: names of the two databases; without them the warehouse is
         the database that the URL names, else `lyceum`, and Airflow's metadata are in `airflow`.
         LYCEUM_SERVER_USER: the embedded server's account under root. LYCEUM_SERVER_OPTIONS: `name=value` pairs
-        separated by spaces, quoted as in a shell, for the embedded server. LYCEUM_ALERT_URL: where alerts are posted as JSON.
+        separated by spaces, quoted as in a shell, for the embedded server.
         LYCEUM_SERVER_LOG_FOLDER: where a server of one's own writes its log in JSON lines, if it can be read from here.
         LYCEUM_ARCHIVES_URL: where archives lie, a folder or any URL that fsspec knows; its secrets belong elsewhere.
         LYCEUM_BACKUP_FOLDER: where backups go, best on another disk; default `backups` in the home. LYCEUM_BACKUP_DATABASE_URL: a
         server of one's own, for a login with REPLICATION. LYCEUM_BACKUPS_KEPT: how many the schedule keeps, default 7.
         LYCEUM_MONITOR_DATABASE_URL: a server of one's own, for the login `lyceum_monitor`; without it the pipeline measures.
-        Those of `KeySettings`, `IssuerSettings`, `ReportSettings` and `ServingSettings`, too: see their `from_environment`.
+        Those of `AlertSettings`, `KeySettings`, `IssuerSettings`, `ReportSettings` and `ServingSettings`, too.
 
         Raises `ConfigurationError` when a value cannot be used.
         """
@@ -91,7 +92,7 @@ class Settings:
             airflow_database=_database_name(environ, "LYCEUM_AIRFLOW_DATABASE", "airflow"),
             server_user=environ.get("LYCEUM_SERVER_USER") or None,
             server_options=_server_options(environ.get("LYCEUM_SERVER_OPTIONS", "")),
-            alert_url=_alert_url(environ.get("LYCEUM_ALERT_URL")),
+            alerts=AlertSettings.from_environment(environ),
             pipeline_database_url=_database_url(
                 environ.get("LYCEUM_PIPELINE_DATABASE_URL"), "LYCEUM_PIPELINE_DATABASE_URL"
             ),
@@ -118,7 +119,6 @@ class Settings:
             "LYCEUM_AIRFLOW_DATABASE": self.airflow_database,
             "LYCEUM_SERVER_USER": self.server_user or "",
             "LYCEUM_SERVER_OPTIONS": shlex.join(f"{name}={value}" for name, value in self.server_options),
-            "LYCEUM_ALERT_URL": self.alert_url or "",
             "LYCEUM_PIPELINE_DATABASE_URL": self.pipeline_database_url or "",
             "LYCEUM_SERVER_LOG_FOLDER": str(self.server_log_folder or ""),
             "LYCEUM_ARCHIVES_URL": self.archives_url or "",
@@ -126,6 +126,7 @@ class Settings:
             "LYCEUM_BACKUP_DATABASE_URL": self.backup_database_url or "",
             "LYCEUM_MONITOR_DATABASE_URL": self.monitor_database_url or "",
             "LYCEUM_BACKUPS_KEPT": str(self.backups_kept) if self.backups_kept != _BACKUPS_KEPT else "",
+            **self.alerts.environment(),
             **self.key_settings.environment(),
             **self.report_settings.environment(),
             **(self.token_issuer.environment() if self.token_issuer is not None else {}),
@@ -152,7 +153,7 @@ class Settings:
             pipeline_database_url=None,
             backup_database_url=None,
             monitor_database_url=None,
-            alert_url=None,
+            alerts=AlertSettings(),
             key_settings=replace(self.key_settings, database_url=None),
         )
 
@@ -341,17 +342,6 @@ def _backups_kept(value: str | None) -> int:
         return int(value)
     raise ConfigurationError(
         f"LYCEUM_BACKUPS_KEPT is {value!r}. Expected a number of at least 1; unset it to keep {_BACKUPS_KEPT}."
-    )
-
-
-def _alert_url(value: str | None) -> str | None:
-    if not value:
-        return None
-    if value.startswith(("https://", "http://")) and urlsplit(value).hostname:
-        return value
-    raise ConfigurationError(
-        "LYCEUM_ALERT_URL is no address that alerts could be posted to. Expected one such as https://chat.example/hooks/…; "
-        "unset it to keep alerts in `lyceum status` and the logs alone."
     )
 
 

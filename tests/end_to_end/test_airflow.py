@@ -16,6 +16,7 @@ from uuid import uuid4
 import pytest
 from psycopg import sql
 
+from lyceum.alert_settings import AlertSettings
 from lyceum.database import connect, ensure_databases
 from lyceum.organizations import add_organization
 from lyceum.pools import POOLS, PUBLISHING, Pool
@@ -113,7 +114,9 @@ def airflow(shared_server: SharedServer, tmp_path_factory: pytest.TempPathFactor
     metadata = f"airflow_{uuid4().hex[:12]}"
     with webhook() as hook, shared_server.database(folder / "home", shared_server.make_template()) as lent:
         (root / "plugins").symlink_to(lent.settings.plugins)
-        settings = replace(lent.settings, project_root=root, airflow_database=metadata, alert_url=hook.address)
+        settings = replace(
+            lent.settings, project_root=root, airflow_database=metadata, alerts=AlertSettings(hook.address)
+        )
         ensure_databases(lent.administrator, [metadata])
         services = AirflowServices(settings)
         try:

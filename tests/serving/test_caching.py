@@ -101,6 +101,48 @@ def test_two_people_of_one_role_and_organization_share_nothing(caller: Caller, w
     assert caller.get(address, second).headers["etag"] != known
 
 
+def test_whose_token_it_is_is_looked_up_each_time_though_it_was_the_same_ever_before(
+    caller: Caller, world: World
+) -> None:
+    """Two organizations change their names: from then on the token of the one name is the other's."""
+    address = "/v1/me/activity?to=2026-11-12"
+    token = caller.token("learner", 1, ADA)
+
+    def told() -> set[int]:
+        return {row["event_count"] for row in caller.get(address, token).data}
+
+    assert [told() for _ in range(3)] == [{number_of(1, ADA)}] * 3
+    known = caller.get(address, token).headers["etag"]
+    swap_names(world)
+    try:
+        assert caller.get(address, token, If_None_Match=known).status == 200
+        assert [told() for _ in range(2)] == [{number_of(3, ADA)}] * 2
+    finally:
+        swap_names(world)
+    assert told() == {number_of(1, ADA)}
+
+
+def swap_names(world: World) -> None:
+    with world.connection.transaction():
+        (first,), (third,) = world.connection.execute(
+            "select slug from core.organizations where organization_id in (1, 3) order by organization_id"
+        ).fetchall()
+        for slug, organization in (("between", 3), (third, 1), (first, 3)):
+            world.connection.execute(
+                "update core.organizations set slug = %s where organization_id = %s", [slug, organization]
+            )
+
+
+def test_somebody_who_is_gone_is_told_nothing_though_they_were_here_before(caller: Caller, world: World) -> None:
+    world.connection.execute(
+        "insert into core.users (organization_id, user_id, role, created_at) values (1, 77, 'learner', '2026-11-02')"
+    )
+    token = caller.token("learner", 1, 77)
+    assert [caller.get("/v1/me", token).status for _ in range(3)] == [200] * 3
+    world.connection.execute("delete from core.users where organization_id = 1 and user_id = 77")
+    assert caller.get("/v1/me", token).status == 401
+
+
 @pytest.mark.parametrize(
     ("change", "address", "role", "user"),
     [

@@ -45,6 +45,10 @@ def test_a_child_process_reads_the_same_settings() -> None:
             "LYCEUM_BACKUP_FOLDER": "/mnt/other disk/lyceum",
             "LYCEUM_BACKUP_DATABASE_URL": "postgresql://copies:secret@db.example/campus",
             "LYCEUM_BACKUPS_KEPT": "30",
+            "LYCEUM_ALERT_EMAIL": "duty@school.example, lead@school.example",
+            "LYCEUM_ALERT_EMAIL_FROM": "lyceum@school.example",
+            "LYCEUM_SMTP_URL": "smtps://us:secret@mail.school.example",
+            "LYCEUM_RUNBOOK_URL": "https://wiki.school.example/lyceum",
         },
         Path("/"),
     )
@@ -57,7 +61,9 @@ def test_a_child_process_reads_the_same_settings() -> None:
         ("search_path", '"$user", public'),
         ("log_statement", ""),
     )
-    assert settings.alert_url == "https://chat.example/hooks/secret"
+    assert settings.alerts.url == "https://chat.example/hooks/secret"
+    assert settings.alerts.emails == ("duty@school.example", "lead@school.example")
+    assert settings.alerts.runbook_of("run_late") == "https://wiki.school.example/lyceum#run_late"
     assert settings.archives == Path("/old archives/of 2013")
     assert [version for version, _ in settings.key_settings.environment_keys] == [2, 10]
     assert settings.key_settings.transit is not None
@@ -81,6 +87,7 @@ def test_printing_settings_shows_no_password() -> None:
     secrets = {
         "LYCEUM_DATABASE_URL": "postgresql://me:secret@db/x",
         "LYCEUM_ALERT_URL": "https://chat.example/secret",
+        "LYCEUM_SMTP_URL": "smtps://us:secret@mail.example",
         "LYCEUM_ARCHIVES_URL": "s3://key:secret@bucket/archives",
         "LYCEUM_KEYS_DATABASE_URL": "postgresql://me:secret@db/keys",
         "LYCEUM_ENCRYPTION_KEY_1": KEY,
@@ -111,6 +118,11 @@ def test_a_key_provider_without_what_it_needs_is_refused(provider: str, missing:
         ("LYCEUM_AIRFLOW_DATABASE", "Uppercase"),
         ("LYCEUM_ALERT_URL", "chat.example/secret"),
         ("LYCEUM_ALERT_URL", "https:///secret"),
+        ("LYCEUM_ALERT_EMAIL", "secret"),
+        ("LYCEUM_ALERT_EMAIL", "a@school.example;secret@school.example"),
+        ("LYCEUM_ALERT_EMAIL_FROM", "a@school.example, secret@school.example"),
+        ("LYCEUM_SMTP_URL", "mail.example:secret"),
+        ("LYCEUM_SMTP_URL", "smtp://mail.example:secret"),
         ("LYCEUM_SERVER_OPTIONS", "shared_buffers"),
         ("LYCEUM_SERVER_OPTIONS", "'unbalanced=1"),
         ("LYCEUM_KEYS_DATABASE_URL", "postgresql://me:secret@db"),

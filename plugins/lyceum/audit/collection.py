@@ -19,6 +19,7 @@ from pathlib import Path
 from psycopg.types.json import Jsonb
 
 from lyceum import faults
+from lyceum.alert_settings import AlertSettings
 from lyceum.alerts import raise_alert, resolve_alerts
 from lyceum.audit.access import TABLE, Access, ensure_audit_partitions, record_access
 from lyceum.audit.log_lines import LogEntry, LogLine, interpret, parse_line
@@ -113,7 +114,7 @@ def collect_server_logs(connection: Connection, folder: Path) -> CollectionRepor
         return CollectionReport(report.files, lines, rows, tuple(gaps))
 
 
-def tell_gaps(connection: Connection, target: ConnectionTarget, alert_url: str | None) -> int:
+def tell_gaps(connection: Connection, target: ConnectionTarget, channels: AlertSettings) -> int:
     """Raise an alert as long as the trail has gaps that nobody has acknowledged; return their number."""
     row = connection.execute(
         """
@@ -131,7 +132,7 @@ def tell_gaps(connection: Connection, target: ConnectionTarget, alert_url: str |
     if count:
         raise_alert(
             target,
-            alert_url,
+            channels,
             "audit_gap",
             ALERT_SUBJECT,
             f"The audit trail has {count:,} gaps: parts of the server's log were gone or unreadable before they were collected. "
@@ -140,7 +141,7 @@ def tell_gaps(connection: Connection, target: ConnectionTarget, alert_url: str |
     return count
 
 
-def acknowledge_gaps(connection: Connection, target: ConnectionTarget, alert_url: str | None, reason: str) -> int:
+def acknowledge_gaps(connection: Connection, target: ConnectionTarget, channels: AlertSettings, reason: str) -> int:
     """Write into the trail that somebody knows of all gaps so far, and resolve their alert; return their number.
 
     `connection` must be in autocommit mode. The gaps stay in the trail.
@@ -153,7 +154,7 @@ def acknowledge_gaps(connection: Connection, target: ConnectionTarget, alert_url
         record_access(
             connection, Access("gaps_acknowledged", "server log", detail={"reason": reason[:500]}), row_count=count
         )
-    resolve_alerts(target, alert_url, ALERT_SUBJECT)
+    resolve_alerts(target, channels, ALERT_SUBJECT)
     return count
 
 

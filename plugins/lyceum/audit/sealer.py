@@ -104,7 +104,7 @@ def seal_and_tell(connection: Connection, target: ConnectionTarget, settings: Se
     if report.heads_missing:
         raise_alert(
             target,
-            settings.alert_url,
+            settings.alerts,
             "audit_heads",
             "audit",
             f"The last {report.heads_missing:,} batches of the audit trail had no head outside the database, expected one each: "

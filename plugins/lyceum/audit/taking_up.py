@@ -29,5 +29,5 @@ def take_up(target: ConnectionTarget, settings: Settings) -> TakenUp:
             log=collect_server_logs(connection, folder) if folder is not None else None,
             changes_of_rights=record_changes_of_rights(connection),
             sealed=seal_and_tell(connection, target, settings),
-            unacknowledged_gaps=tell_gaps(connection, target, settings.alert_url),
+            unacknowledged_gaps=tell_gaps(connection, target, settings.alerts),
         )

@@ -199,7 +199,7 @@ def acknowledge(invocation: Invocation, reason: str) -> None:
     from lyceum.database import connect
 
     with connect(invocation.target, autocommit=True, application_name="lyceum audit") as connection:
-        count = acknowledge_gaps(connection, invocation.target, invocation.settings.alert_url, reason)
+        count = acknowledge_gaps(connection, invocation.target, invocation.settings.alerts, reason)
     invocation.result({"gaps": count}, lambda console: console.print(f"Acknowledged; the trail holds {count:,} gaps."))
 
 

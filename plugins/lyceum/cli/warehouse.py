@@ -102,15 +102,16 @@ def down(invocation: Invocation) -> None:
 @json_option
 @pass_invocation
 def status(invocation: Invocation) -> None:
-    """Show what runs, how it is, where the last build got to, what alerts are open, and which expired partitions wait for whom.
+    """Show what runs, how it is, how fresh the numbers are, what alerts are open, and which expired partitions wait for whom.
 
-    Exits 0 when the database answers and whatever runs of Airflow is healthy, else 1.
+    Exits 0 when nothing needs a person, else 1: the database does not answer, something that runs is not healthy, an alert is
+    open, or an expired partition is held by something that only a person can end.
     """
     from lyceum import supervisor
 
     state = supervisor.status(invocation.settings)
     invocation.result(state, lambda console: _show_status(console, state))
-    if not state.is_healthy:
+    if state.needs:
         sys.exit(1)
 
 
@@ -228,8 +229,16 @@ def _show_status(console: Console, state: WarehouseState) -> None:
             "Last build",
             f"[{colour}]{state.build.state}[/]  build {state.build.build_id}{where}, as of {state.build.as_of:%Y-%m-%d %H:%M} UTC{why}",
         )
+    troubled = {alert.kind for alert in state.alerts}
+    for fact in state.facts:
+        colour = "red" if troubled.intersection(fact.kinds) else "green"
+        table.add_row(fact.name, f"[{colour}]●[/]  {escape(fact.text)}")
+    if state.measured_at is not None:
+        table.add_row("", f"[dim]as measured at {state.measured_at:%Y-%m-%d %H:%M} UTC; lyceum monitor looks anew[/]")
     for alert in state.alerts:
-        table.add_row("Alert", f"[red]since {alert.raised_at:%Y-%m-%d %H:%M} UTC[/]  {escape(alert.message)}")
+        table.add_row(
+            "Alert", f"[red]since {alert.raised_at:%Y-%m-%d %H:%M} UTC[/]  {escape(alert.message)} [dim]{alert.kind}[/]"
+        )
     for hold in state.holds:
         colour = "red" if hold.needs_attention else "yellow"
         table.add_row(
@@ -250,6 +259,10 @@ def _show_status(console: Console, state: WarehouseState) -> None:
         table.add_row("Airflow UI", state.airflow)
     table.add_row("Home", state.home)
     console.print(table)
+    if state.needs:
+        console.print(f"\n[red]Needs a person:[/] {escape(', '.join(state.needs))}.", highlight=False)
+    else:
+        console.print("\n[green]Nothing needs a person.[/]")
 
 
 class _Stopping:

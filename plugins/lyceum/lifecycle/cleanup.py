@@ -95,7 +95,7 @@ def run_cleanup(
         ]
         keep_holds(connection, holds, worked_on, as_of)
         faults.reach("cleanup.holds_kept")
-        overdue = tell_overdue_holds(target, settings.alert_url, holds, as_of)
+        overdue = tell_overdue_holds(target, settings.alerts, holds, as_of)
     report = _report(schedule, as_of, plan, ahead.sentences, done=executor.done, holds=holds, overdue=overdue)
     _LOG.info(
         "%s clean-up: %d partitions dropped, %d on hold",

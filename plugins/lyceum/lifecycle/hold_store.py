@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
+from lyceum.alert_settings import AlertSettings
 from lyceum.alerts import Kind, raise_alert, resolve_other_alerts
 from lyceum.database import Connection, ConnectionTarget
 from lyceum.lifecycle.planner import Hold
@@ -70,7 +71,7 @@ def read_holds(connection: Connection) -> tuple[Hold, ...]:
 
 
 def tell_overdue_holds(
-    target: ConnectionTarget, address: str | None, holds: Iterable[Hold], as_of: datetime
+    target: ConnectionTarget, channels: AlertSettings, holds: Iterable[Hold], as_of: datetime
 ) -> tuple[str, ...]:
     """Open an alert for each table with a hold that is past its grace time, or that only a person can end; resolve the others.
 
@@ -88,12 +89,12 @@ def tell_overdue_holds(
         )
         raise_alert(
             target,
-            address,
+            channels,
             _KIND,
             table,
             f"{waiting} longer than they should; the oldest, {oldest.name}, since "
             f"{oldest.expired_at:{_INSTANT}}, held by {oldest.held_by}, because {oldest.reason}. "
             "Expected whoever needs them to be done by now: see to it; `lyceum status` lists them.",
         )
-    resolve_other_alerts(target, address, _KIND, overdue.keys())
+    resolve_other_alerts(target, channels, _KIND, overdue.keys())
     return tuple(sorted(overdue))

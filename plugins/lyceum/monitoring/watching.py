@@ -35,8 +35,8 @@ def watch(settings: Settings, as_of: datetime) -> Watch:
         findings = judge(samples, days_until_full(connection, as_of))
     new = resolved = 0
     for finding in findings:
-        new += raise_alert(warehouse, settings.alert_url, finding.kind, finding.subject, finding.message)
+        new += raise_alert(warehouse, settings.alerts, finding.kind, finding.subject, finding.message)
     for kind in KINDS:
         subjects = [finding.subject for finding in findings if finding.kind == kind]
-        resolved += len(resolve_other_alerts(warehouse, settings.alert_url, kind, subjects))
+        resolved += len(resolve_other_alerts(warehouse, settings.alerts, kind, subjects))
     return Watch(samples, findings, new, resolved)

@@ -39,7 +39,7 @@ def _raise(dag_id: str, run_id: str, state: str, limit_minutes: float) -> None:
     where = settings()
     raise_alert(
         target(where),
-        where.alert_url,
+        where.alerts,
         "run_late",
         dag_id,
         f"The run {run_id} of {dag_id} is {state}, expected to be over {limit_minutes:g} minutes after it was queued. "

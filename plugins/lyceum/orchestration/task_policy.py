@@ -66,7 +66,7 @@ def alert_of_failure(context: Mapping[str, Any]) -> None:
     where = settings()
     raise_alert(
         target(where),
-        where.alert_url,
+        where.alerts,
         "task_failed",
         subject,
         f"The task {subject} failed for good in the run {instance.run_id} ({cause}). What is published stays as it was. "
@@ -80,7 +80,7 @@ def resolve_alerts_of_dag(context: Mapping[str, Any]) -> None:
     from lyceum.database import target
 
     where = settings()
-    resolve_alerts(target(where), where.alert_url, context["dag"].dag_id)
+    resolve_alerts(target(where), where.alerts, context["dag"].dag_id)
 
 
 def library_task(function: Callable[_Parameters, _Result]) -> Callable[_Parameters, _Result]:

@@ -59,6 +59,10 @@ class ProcessCache:
         self._answers: OrderedDict[str, Answer] = OrderedDict()
         self.bytes = 0
 
+    def has(self, key: str) -> bool:
+        """Say whether the answer of a key is kept."""
+        return key in self._answers
+
     async def find(self, key: str) -> Answer | None:
         """Return the answer of a key, if it is kept."""
         answer = self._answers.get(key)
@@ -146,7 +150,7 @@ class SharedCache:
 class Caches:
     """The process's own cache, and behind it the shared one."""
 
-    def __init__(self, near: Cache, far: Cache | None = None) -> None:
+    def __init__(self, near: ProcessCache, far: Cache | None = None) -> None:
         """Take both."""
         self._near = near
         self._far = far
@@ -159,6 +163,10 @@ class Caches:
             if answer is not None:
                 await self._near.keep(key, answer)
         return answer
+
+    def has_near(self, key: str) -> bool:
+        """Say whether the process has the answer of a key."""
+        return self._near.has(key)
 
     async def keep(self, key: str, answer: Answer) -> None:
         """Keep an answer in both, unless its body is yet to be fetched: what is fetched is decrypted for one person."""

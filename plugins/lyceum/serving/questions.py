@@ -129,7 +129,7 @@ def versions_statement(question: Question, claims: TenantClaims) -> Statement:
 
 
 def versions_of(row: tuple[Any, ...]) -> Versions:
-    """Return the versions in the row of `versions_statement`, after what `become` takes of it."""
+    """Return the versions in the row of `versions_statement`, after what `require_tenant` takes of it."""
     return Versions(*row)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import uvicorn
 
 from lyceum.serving.application import Application, make_application
+from lyceum.serving.protocol import BoundedProtocol
 from lyceum.settings import Settings
 
 _SECONDS_TO_FINISH = 15
@@ -35,9 +36,7 @@ def serve(host: str, port: int, workers: int) -> None:
         log_level="warning",
         server_header=False,
         proxy_headers=False,
-        # The one parser that bounds the headers of a request.
-        http="h11",
-        h11_max_incomplete_event_size=32 * 1024,
+        http=BoundedProtocol,
         ws="none",
         timeout_keep_alive=30,
         timeout_graceful_shutdown=_SECONDS_TO_FINISH,

@@ -89,7 +89,8 @@ class Trail:
 
     async def _commit(self, batch: list[_Waiting]) -> None:
         async with self._primary.connection() as connection:
-            async with connection.transaction(), connection.pipeline():
+            # What is sent together without a `begin` is one transaction, and one round trip.
+            async with connection.pipeline():
                 for one in batch:
                     await connection.execute(RECORD, record_parameters(one.access, one.decision, one.row_count))
             for one in batch:

@@ -6,7 +6,7 @@ connection may come from PgBouncer in transaction mode: everything is local to t
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -48,12 +48,16 @@ class Statement:
         return await connection.execute(self.text.encode(), self.parameters)
 
 
+_ROLLBACK = Statement("rollback", {})
+
+
 @asynccontextmanager
 async def reading(
-    connection: AsyncConnection, *, statement_seconds: int, first: Statement
-) -> AsyncIterator[TupleRow | None]:
-    """Run a block in a transaction that reads one snapshot, and hand it the first row of `first`.
+    connection: AsyncConnection, *, statement_seconds: int, first: Sequence[Statement], is_all: bool = False
+) -> AsyncIterator[list[TupleRow | None]]:
+    """Run a block in a transaction that reads one snapshot, and hand it the first row of each of these statements.
 
+    They are sent together with what begins the transaction, and with what ends it where they are all that is asked (`is_all`).
     Whatever happens in the block, nothing of it outlives it.
     """
     if not _is_idle(connection):
@@ -63,8 +67,10 @@ async def reading(
         async with connection.pipeline():
             await connection.execute(_BEGIN)
             await connection.execute(_BOUND, {"timeout": f"{statement_seconds}s"})
-            answer = await first.run_on(connection)
-        yield await answer.fetchone()
+            answers = [await statement.run_on(connection) for statement in first]
+            if is_all:
+                await _ROLLBACK.run_on(connection)
+        yield [await answer.fetchone() for answer in answers]
     finally:
         if not connection.closed and not _is_idle(connection):
             # Nothing was written. A connection that cannot even roll back is of no use to the next request.
@@ -74,11 +80,15 @@ async def reading(
                 await connection.close()
 
 
+async def ask_together(connection: AsyncConnection, statements: Sequence[Statement]) -> list[TupleRow | None]:
+    """Return the first row of each statement, all of them sent in one round trip."""
+    async with connection.pipeline():
+        answers = [await statement.run_on(connection) for statement in statements]
+    return [await answer.fetchone() for answer in answers]
+
+
 def _is_idle(connection: AsyncConnection) -> bool:
     return connection.info.transaction_status == TransactionStatus.IDLE
-
-
-NOTHING = Statement("select", {})
 
 
 def find_tenant(access: AccessClaims) -> Statement:
@@ -105,28 +115,29 @@ def tenant_of(access: AccessClaims, found: TupleRow | None, request_id: str) -> 
     )
 
 
-async def become(
-    connection: AsyncConnection, claims: TenantClaims, tokens: InternalTokens, clock: Clock, first: Statement
-) -> TupleRow:
-    """Turn the transaction into one of the tenant, and return the first row of `first`, which is asked in the same round trip.
+def becoming(
+    claims: TenantClaims, tokens: InternalTokens, clock: Clock, then: Statement
+) -> tuple[Statement, Statement]:
+    """Return the statement that turns the transaction into one of the tenant, and the first one that is asked as it.
 
-    The first column of that row, `auth.claims() is not null`, says whether the database accepts the token; it is left out of what
-    is returned.
+    The first column of what `then` returns is `auth.claims() is not null`; `require_tenant` looks at both rows.
+    """
+    token = tokens.mint(claims, clock)
+    return Statement(BECOME, {"token": token, "role": f"lyceum_{claims.role}"}), then
+
+
+async def require_tenant(connection: AsyncConnection, became: TupleRow | None, told: TupleRow | None) -> TupleRow:
+    """Return the row of the first statement asked as the tenant, without its first column.
+
     Raises `TenancyError` when somebody left a role or a token on the connection (it is closed then), `TokenError`
     (`not_accepted`) when the database does not accept the token.
     """
-    token = tokens.mint(claims, clock)
-    async with connection.pipeline():
-        became = await connection.execute(BECOME, {"token": token, "role": f"lyceum_{claims.role}"})
-        answer = await first.run_on(connection)
-    row = await became.fetchone()
-    if row is None or row[0] is not True:
+    if became is None or became[0] is not True:
         await connection.close()
         raise TenancyError(
             "The connection was left with a role or a token of somebody else, so it is closed. Take a new one, and look for a "
             "query that runs text from outside."
         )
-    told = await answer.fetchone()
     if told is None or told[0] is not True:
         raise TokenError(
             Refusal.NOT_ACCEPTED,

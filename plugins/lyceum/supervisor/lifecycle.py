@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,6 +22,8 @@ from lyceum.database import (
     target,
 )
 from lyceum.errors import LyceumError
+from lyceum.monitoring.store import latest
+from lyceum.monitoring.summary import Fact, summarize
 from lyceum.security.tokens.signing_keys import ensure_signing_key
 from lyceum.settings import Settings
 from lyceum.supervisor.airflow_services import AirflowServices, ServiceState
@@ -67,7 +70,7 @@ class BuildState:
 
 @dataclass(frozen=True, slots=True)
 class WarehouseState:
-    """Everything that `lyceum status` tells."""
+    """Everything that `lyceum status` tells. `facts` are those of the newest measurements, `needs` what needs a person."""
 
     home: str
     database: DatabaseState
@@ -77,12 +80,9 @@ class WarehouseState:
     airflow: str | None
     services: tuple[ServiceState, ...]
     api: str | None = None
-
-    @property
-    def is_healthy(self) -> bool:
-        """Whether the database answers and whatever runs of Airflow is healthy."""
-        running = [service for service in self.services if service.pid is not None]
-        return self.database.problem is None and all(service.health == "healthy" for service in running)
+    measured_at: datetime | None = None
+    facts: tuple[Fact, ...] = ()
+    needs: tuple[str, ...] = ()
 
 
 def up(settings: Settings, narrator: Narrator, *, is_database_only: bool = False) -> Running:
@@ -179,16 +179,43 @@ def status(settings: Settings) -> WarehouseState:
             build = _latest_build(found)
             alerts = _open_alerts(connection)
             holds = _holds(connection)
+            measured_at, facts = _measured(connection)
     except LyceumError as error:
         place = "external" if settings.database_url else str(settings.server_data)
         database, build = DatabaseState(place, False, None, None, None, str(error)), None
-        alerts, holds = (), ()
+        alerts, holds, measured_at, facts = (), (), None, ()
     states = tuple(services.states())
     address = services.address if any(state.pid for state in states) else None
     api = ApiService(settings)
+    services_and_api = (*states, api.state())
     return WarehouseState(
-        str(settings.home), database, build, alerts, holds, address, (*states, api.state()), api.address
+        str(settings.home),
+        database,
+        build,
+        alerts,
+        holds,
+        address,
+        services_and_api,
+        api.address,
+        measured_at,
+        facts,
+        tuple(_needs(database, services_and_api, alerts, holds)),
     )
+
+
+def _needs(
+    database: DatabaseState, services: Sequence[ServiceState], alerts: Sequence[Alert], holds: Sequence[Hold]
+) -> Iterator[str]:
+    if database.problem is not None:
+        yield "the database"
+    for service in services:
+        if service.pid is not None and service.health != "healthy":
+            yield service.name
+    if alerts:
+        yield f"{len(alerts)} alert{'s' if len(alerts) > 1 else ''}"
+    stuck = sum(hold.needs_attention for hold in holds)
+    if stuck:
+        yield f"{stuck} expired partition{'s' if stuck > 1 else ''} on hold"
 
 
 def _database_state(found: ConnectionTarget, version: int, settings: Settings) -> DatabaseState:
@@ -228,6 +255,13 @@ def _holds(connection: Connection) -> tuple[Hold, ...]:
     from lyceum.lifecycle.hold_store import read_holds
 
     return read_holds(connection)
+
+
+def _measured(connection: Connection) -> tuple[datetime | None, tuple[Fact, ...]]:
+    if not _has(connection.execute("select to_regclass('ops.metrics')").fetchone()):
+        return None, ()
+    measured_at, samples = latest(connection)
+    return measured_at, summarize(samples) if measured_at is not None else ()
 
 
 def _has(row: tuple[object, ...] | None) -> bool:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from lyceum import faults
+from lyceum.alert_settings import AlertSettings
 from lyceum.alerts import open_alerts
 from lyceum.audit import acknowledge_gaps, collect_server_logs, list_accesses, tell_gaps
 from lyceum.errors import ConfigurationError
@@ -176,7 +177,7 @@ def test_a_file_that_vanishes_before_its_end_was_read_is_a_gap_and_an_alert(trai
 
     assert collect(trail, server) == (1, ["file_lost"])
     assert collect(trail, server) == (0, []), "it is told once"
-    assert tell_gaps(trail.connection, trail.warehouse.target, None) == 1
+    assert tell_gaps(trail.connection, trail.warehouse.target, AlertSettings()) == 1
     (alert,) = open_alerts(trail.connection)
     assert (alert.kind, alert.subject) == ("audit_gap", "audit")
     (found,) = list_accesses(trail.connection, action="gap")
@@ -275,18 +276,18 @@ def test_gaps_that_somebody_knows_of_alert_nobody_until_the_next(trail: Trail, s
     server.numbers["a"] = 9
     server.log_in("a")
     collect(trail, server)
-    tell_gaps(trail.connection, trail.warehouse.target, None)
+    tell_gaps(trail.connection, trail.warehouse.target, AlertSettings())
 
-    assert acknowledge_gaps(trail.connection, trail.warehouse.target, None, "the disk was full") == 1
+    assert acknowledge_gaps(trail.connection, trail.warehouse.target, AlertSettings(), "the disk was full") == 1
 
-    assert tell_gaps(trail.connection, trail.warehouse.target, None) == 0
+    assert tell_gaps(trail.connection, trail.warehouse.target, AlertSettings()) == 0
     assert open_alerts(trail.connection) == []
     (known,) = list_accesses(trail.connection, action="gaps_acknowledged")
     assert (known.row_count, known.detail) == (1, {"reason": "the disk was full"})
     server.numbers["a"] = 19
     server.log_in("a")
     collect(trail, server)
-    assert tell_gaps(trail.connection, trail.warehouse.target, None) == 1
+    assert tell_gaps(trail.connection, trail.warehouse.target, AlertSettings()) == 1
 
 
 @pytest.mark.parametrize("point", ["audit.rows_written", "audit.offset_moved", "audit.lines_committed"])

@@ -211,6 +211,74 @@ def test_an_alert_is_raised_once_and_ends_when_it_is_over(warehouse: Warehouse, 
         assert open_alerts(connection) == []
 
 
+def test_what_keeps_a_build_from_publishing_is_an_alert_until_one_is_better(
+    warehouse: Warehouse, connection: Connection, tenant: Tenant
+) -> None:
+    def build(mismatches: int, is_met: bool, minutes: int) -> list[tuple[str, str]]:
+        as_of = AS_OF + timedelta(minutes=minutes)
+        row = connection.execute(
+            """
+            insert into ops.builds (as_of, run_id, state, step) values (%s, 'test', 'failed', 'audit_candidates')
+            returning build_id
+            """,
+            [as_of],
+        ).fetchone()
+        assert row is not None
+        connection.execute(
+            "insert into ops.reconciliation_results values (%s, %s, 'states_to_days', 10, %s, '[]')",
+            [row[0], tenant.organization.organization_id, mismatches],
+        )
+        connection.execute(
+            "insert into ops.expectation_results values (%s, 'raw_contract', 'events.is_odd', 'critical', %s, '{}')",
+            [row[0], is_met],
+        )
+        watch(warehouse.settings, as_of)
+        return [(alert.kind, alert.subject) for alert in open_alerts(connection)]
+
+    expectation, reconciliation = ("expectation_failed", "raw_contract"), ("reconciliation_failed", "states_to_days")
+    assert build(0, True, 0) == []
+    assert build(0, False, 5) == [expectation]
+    assert build(3, False, 10) == [expectation, reconciliation]
+    assert build(3, True, 15) == [reconciliation]
+    assert build(0, True, 20) == []
+
+
+def test_status_tells_what_was_measured_and_fails_while_something_needs_a_person(
+    warehouse: Warehouse,
+    connection: Connection,
+    tenant: Tenant,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in warehouse.settings.environment().items():
+        monkeypatch.setenv(name, value)
+
+    def status() -> tuple[int, str]:
+        try:
+            main(["status"])
+        except SystemExit as end:
+            return int(end.code or 0), " ".join(capsys.readouterr().out.split())
+        return 0, " ".join(capsys.readouterr().out.split())
+
+    assert status() == (0, status()[1])
+    assert "Nothing needs a person." in status()[1]
+    assert "as measured at" not in status()[1]
+
+    pending = [tenant.organization.organization_id, AS_OF - timedelta(hours=4)]
+    connection.execute("insert into ops.pending_hours (organization_id, collected_hour) values (%s, %s)", pending)
+    watch(warehouse.settings, AS_OF)
+    code, told = status()
+    assert code == 1
+    assert "Needs a person: 1 alert." in told
+    assert f"as measured at {AS_OF:%Y-%m-%d %H:%M} UTC" in told
+    assert "Records of college have waited 4 hours" in told
+
+    connection.execute("delete from ops.pending_hours")
+    watch(warehouse.settings, AS_OF + timedelta(minutes=5))
+    code, told = status()
+    assert (code, "Nothing needs a person." in told) == (0, True)
+
+
 def test_who_waits_for_a_lock_is_measured(warehouse: Warehouse, connection: Connection) -> None:
     with warehouse.connect() as holder:
         holder.execute("lock table ops.alerts")

@@ -54,6 +54,19 @@ CASES = {
     ),
     "refused records": (("records_refused", "college"), refused(100, of=1999), refused(100, of=2000)),
     "few refused records": (("records_refused", "college"), refused(100, of=100), refused(99, of=99)),
+    "a critical expectation": (
+        ("expectation_failed", "stage_two_candidates"),
+        [sample("lyceum_expectations_failed", 1, suite="stage_two_candidates", severity="critical")],
+        [
+            sample("lyceum_expectations_failed", 0, suite="stage_two_candidates", severity="critical"),
+            sample("lyceum_expectations_failed", 7, suite="stage_two_candidates", severity="warning"),
+        ],
+    ),
+    "sums that differ": (
+        ("reconciliation_failed", "raw_to_states"),
+        [sample("lyceum_reconciliation_mismatches", 1, check="raw_to_states")],
+        [sample("lyceum_reconciliation_mismatches", 0, check="raw_to_states")],
+    ),
     "an old backup": (
         ("backup_old", "backup_warehouse"),
         [sample("lyceum_backup_age_seconds", 48 * HOUR + 1, kind="backup")],

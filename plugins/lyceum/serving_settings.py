@@ -17,8 +17,8 @@ class ServingSettings:
     """What the API reads from and how much it lets happen at once. The defaults suit one machine with two cores.
 
     `database_url` is the warehouse for the login `lyceum_authenticator`, directly or through a pooler; None means that login of the
-    embedded server. `replica_urls` are streaming replicas for the same login. `cache_url` is a Redis that the processes share; None
-    means that each has a cache of its own alone.
+    embedded server. Tasks read reports as the same login. `replica_urls` are streaming replicas for it. `cache_url` is a Redis that
+    the processes share; None means that each has a cache of its own alone.
 
     `requests_per_minute` is what one person or service may ask of one process; `concurrent_requests` are worked on at a time in one
     process, `waiting_requests` more may wait, and others are asked to come again. `connections` are kept to each database by each

@@ -10,19 +10,19 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from lyceum.alert_settings import AlertSettings
 from lyceum.errors import ConfigurationError
 from lyceum.key_settings import KeySettings
 from lyceum.report_settings import ReportSettings
 from lyceum.serving_settings import ServingSettings
+from lyceum.store_urls import folder_of, store_url
 from lyceum.token_settings import IssuerSettings
 
 _DATABASE_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _SERVER_OPTION = re.compile(r"([a-z_][a-z0-9_.]*)=(.*)", re.DOTALL)
 _PRIVATE = 0o700
-_FILE_URL = "file://"
 _BACKUPS_KEPT = 7
 
 
@@ -102,7 +102,7 @@ class Settings:
                 environ.get("LYCEUM_PIPELINE_DATABASE_URL"), "LYCEUM_PIPELINE_DATABASE_URL"
             ),
             server_log_folder=_folder(environ.get("LYCEUM_SERVER_LOG_FOLDER"), cwd),
-            archives_url=_archives_url(environ.get("LYCEUM_ARCHIVES_URL"), cwd),
+            archives_url=store_url(environ.get("LYCEUM_ARCHIVES_URL"), cwd),
             key_settings=KeySettings.from_environment(environ),
             token_issuer=IssuerSettings.from_environment(environ, cwd),
             backup_folder=_folder(environ.get("LYCEUM_BACKUP_FOLDER"), cwd),
@@ -144,21 +144,27 @@ class Settings:
         return {name: value for name, value in variables.items() if value}
 
     def for_tasks(self) -> Settings:
-        """Return the settings that Airflow's tasks need: on a server of one's own the pipeline's address alone."""
-        of_tasks = replace(self, serving=ServingSettings())
+        """Return the settings that Airflow's tasks need: on a server of one's own the pipeline's address, and that of the login as
+        which reports are read.
+        """
+        of_tasks = replace(self, serving=ServingSettings(database_url=self.serving.database_url))
         if self.database_url is None or self.pipeline_database_url is None:
             return of_tasks
         return replace(of_tasks, database_url=self.pipeline_database_url, pipeline_database_url=None)
 
     def for_serving(self) -> Settings:
-        """Return the settings that the API needs: of several logins on a server of one's own its own alone."""
+        """Return the settings that the API needs: of several logins on a server of one's own its own alone, and the key provider
+        that unwraps the keys of reports.
+        """
         return replace(
             self,
             database_url=None,
             pipeline_database_url=None,
             backup_database_url=None,
+            monitor_database_url=None,
             alerts=AlertSettings(),
             openlineage_url=None,
+            key_settings=replace(self.key_settings, database_url=None),
         )
 
     # What a person or another system puts in or takes out.
@@ -171,9 +177,7 @@ class Settings:
     @property
     def archives(self) -> Path:
         """Parquet archives and their manifests, unless `archives_url` names a store that is no folder."""
-        if self.archives_url is not None and self.archives_url.startswith(_FILE_URL):
-            return Path(unquote(self.archives_url.removeprefix(_FILE_URL)))
-        return self.home / "archives"
+        return folder_of(self.archives_url) or self.home / "archives"
 
     @property
     def reports(self) -> Path:
@@ -339,16 +343,6 @@ def _database_url(value: str | None, variable: str = "LYCEUM_DATABASE_URL") -> s
 
 def _folder(value: str | None, cwd: Path) -> Path | None:
     return (cwd / Path(value).expanduser()).absolute() if value else None
-
-
-def _archives_url(value: str | None, cwd: Path) -> str | None:
-    """Return the URL; a folder becomes a `file://` one of an absolute path."""
-    if not value:
-        return None
-    if "://" in value and not value.startswith(_FILE_URL):
-        return value
-    path = Path(unquote(value.removeprefix(_FILE_URL)) if value.startswith(_FILE_URL) else value)
-    return f"{_FILE_URL}{quote(str((cwd / path.expanduser()).absolute()))}"
 
 
 def _backups_kept(value: str | None) -> int:

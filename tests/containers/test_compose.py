@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from containers.topology import DOCKER, PROJECT, compose, environment, mounted, services
+from lyceum.cli.serving import serve
 from lyceum.database import ConnectionTarget
 from lyceum.settings import Settings
 from lyceum.supervisor.airflow_services import SERVICES, AirflowServices
@@ -97,7 +98,8 @@ def test_every_variable_of_lyceum_is_one_that_the_settings_read() -> None:
     exported = set(re.findall(r"export (LYCEUM_\w+)=", (DOCKER / "start").read_text()))
 
     assert used == {"LYCEUM_HOME", "LYCEUM_WAREHOUSE_DATABASE", "LYCEUM_AIRFLOW_DATABASE"}
-    assert exported == {"LYCEUM_DATABASE_URL", "LYCEUM_ALERT_URL"}
+    assert exported == {"LYCEUM_DATABASE_URL", "LYCEUM_API_DATABASE_URL", "LYCEUM_ALERT_URL"}
+    exported |= set(re.findall(r"export (LYCEUM_\w+)=", (DOCKER / "start-api").read_text()))
     assert used | exported <= asked.names
 
 
@@ -139,6 +141,7 @@ def test_no_variable_holds_a_secret_and_every_secret_is_mounted_where_it_is_read
         "prepare": DOCKER / "prepare.py",
         "metrics": DOCKER / "start",
         "prometheus": DOCKER / "prometheus" / "prometheus.yml",
+        "api": DOCKER / "start-api",
     }
     for name in services():
         text = "\n".join([*environment(name).values(), *services()[name].get("command", "")])
@@ -166,6 +169,36 @@ def test_the_password_of_the_account_that_migrates_is_not_where_tasks_run() -> N
         assert "postgres_password" not in mounted(name).values()
 
 
+def test_the_api_has_its_own_login_and_nothing_else_to_log_in_with() -> None:
+    service = services()["api"]
+
+    assert mounted("api") == {"api_password": "api_password"}
+    assert service["entrypoint"] == ["/opt/lyceum/docker/start-api"]
+    assert set(environment("api")) == {"DATABASE_ADDRESS", "LYCEUM_HOME"}
+    said = (DOCKER / "start-api").read_text()
+    assert set(re.findall(r"postgresql://(\w+):", said)) == {"lyceum_authenticator"}
+    bouncer = configparser.ConfigParser(inline_comment_prefixes=(";",))
+    bouncer.read(DOCKER / "pgbouncer" / "pgbouncer.ini")
+    used = set(re.findall(r"\$DATABASE_ADDRESS/(\w+)", said))
+    assert used == {"lyceum_api", "lyceum_api_replica"}
+    for name in used:
+        assert {"dbname=lyceum", "pool_mode=transaction"} <= set(bouncer["databases"][name].split())
+
+
+def test_the_api_listens_where_its_port_is_published_and_is_watched_there() -> None:
+    service = services()["api"]
+    arguments = service["command"][1:]
+    chosen = serve.make_context("serve", arguments[1:], resilient_parsing=True).params
+
+    assert service["command"][0] == "lyceum"
+    assert (chosen["host"], chosen["port"], chosen["workers"]) == ("0.0.0.0", 8090, 2)
+    assert service["ports"][0].endswith(f":{chosen['port']}")
+    assert f"http://127.0.0.1:{chosen['port']}/health/ready" in service["healthcheck"]["test"][-1]
+    assert service["depends_on"]["prepare"] == {"condition": "service_completed_successfully"}
+    # Its own time to finish, and some to spare.
+    assert int(service["stop_grace_period"].removesuffix("s")) > 15
+
+
 def test_ports_are_published_on_loopback_alone() -> None:
     published = {name: service["ports"] for name, service in services().items() if "ports" in service}
 
@@ -174,6 +207,7 @@ def test_ports_are_published_on_loopback_alone() -> None:
         "api-server": ["127.0.0.1:${AIRFLOW_PORT:-8080}:8080"],
         "prometheus": ["127.0.0.1:${PROMETHEUS_PORT:-9090}:9090"],
         "grafana": ["127.0.0.1:${GRAFANA_PORT:-3000}:3000"],
+        "api": ["127.0.0.1:${API_PORT:-8090}:8090"],
     }
     networks = compose()["networks"]
     assert networks["databases"]["internal"] is True
@@ -268,8 +302,14 @@ def test_pgbouncer_knows_the_databases_and_never_asks_for_more_connections_than_
     assert variables["DATABASE_ADDRESS"] == f"pgbouncer:{bouncer['pgbouncer']['listen_port']}"
     assert environment("prepare")["DATABASE_ADDRESS"] == "primary:5432"
     reserve = int(bouncer["pgbouncer"]["reserve_pool_size"])
+    # Reports are read through the pipeline's way, as another login: a pool of its own.
+    logins = {"lyceum": 2}
     for host in ("primary", "replica"):
-        asked = sum(int(target["pool_size"]) + reserve for target in databases.values() if target["host"] == host)
+        asked = sum(
+            (int(target["pool_size"]) + reserve) * logins.get(name, 1)
+            for name, target in databases.items()
+            if target["host"] == host
+        )
         stated = re.search(r"max_connections=(\d+)", services()[host]["command"])
         assert stated is not None
         # Three are the superuser's, some are migrations'.
@@ -311,7 +351,7 @@ def test_the_image_copies_what_exists_and_what_the_ignore_file_lets_through() ->
     assert [source for source in copied if not (PROJECT / source).exists()] == []
     assert "docker/secrets" in (PROJECT / ".dockerignore").read_text().splitlines()
     assert "USER 10001:10001" in dockerfile
-    assert {services()[name]["user"] for name in AIRFLOW} == {"10001:10001"}
+    assert {services()[name]["user"] for name in (*AIRFLOW, "api")} == {"10001:10001"}
     # What `Settings` finds beside the library.
     settings = Settings(home=Path("/var/lib/lyceum"))
     needed = (

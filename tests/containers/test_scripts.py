@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import http.server
 import json
 import os
@@ -76,6 +77,8 @@ def test_commands_get_the_address_with_the_password_of_the_secret(secrets: Path)
     }
     password = (secrets / "database_password").read_text()
     program = "import os; print(os.environ['LYCEUM_DATABASE_URL'], os.environ.get('LYCEUM_ALERT_URL'))"
+    of_reports = "import os; print(os.environ['LYCEUM_API_DATABASE_URL'])"
+    of_the_api = "import os; print({k: v for k, v in os.environ.items() if 'DATABASE_URL' in k or 'REPLICA' in k})"
 
     def output(*command: str) -> str:
         return subprocess.run(command, env=variables, check=True, capture_output=True, text=True).stdout.strip()
@@ -87,6 +90,13 @@ def test_commands_get_the_address_with_the_password_of_the_secret(secrets: Path)
     assert url == f"postgresql://lyceum_pipeline:{password}@pgbouncer:6432/lyceum"
     settings = Settings.from_environment({"LYCEUM_DATABASE_URL": url}, Path())
     assert settings.warehouse_database == "lyceum"
+    api_password = (secrets / "api_password").read_text()
+    reads = f"postgresql://lyceum_authenticator:{api_password}@pgbouncer:6432"
+    assert output("sh", str(DOCKER / "start"), sys.executable, "-c", of_reports) == f"{reads}/lyceum"
+    assert ast.literal_eval(output("sh", str(DOCKER / "start-api"), sys.executable, "-c", of_the_api)) == {
+        "LYCEUM_API_DATABASE_URL": f"{reads}/lyceum_api",
+        "LYCEUM_REPLICA_URLS": f"{reads}/lyceum_api_replica",
+    }
     assert output("sh", str(DOCKER / "airflow-database-url")) == (
         f"postgresql+psycopg://lyceum_airflow:{(secrets / 'airflow_database_password').read_text()}@pgbouncer:6432/airflow"
     )
@@ -294,6 +304,12 @@ def test_an_account_that_is_no_superuser_migrates_and_the_pipeline_builds(
             as_of=CLOCK,
             run_id="test",
         )
+    reads = url("lyceum_authenticator", "api_password")
+    with psycopg.connect(reads, autocommit=True) as connection, connection.transaction():
+        may = "select rolsuper or rolbypassrls or rolinherit from pg_roles where rolname = current_user"
+        assert connection.execute(may.encode()).fetchone() == (False,)
+        connection.execute("set local role lyceum_org_admin")
+        assert connection.execute("select count(*) from api.organizations").fetchone() == (0,)
     report = build(database.target(tasks), tasks, CLOCK, "test")
     refreshed = refresh(database.target(tasks), tasks, VIEWS["learner"], CLOCK, "test")
 

@@ -219,6 +219,7 @@ def test_a_learner_who_is_at_risk_is_shown_to_the_trainer_although_they_never_ca
         (figures.TaughtPeriod, published_columns.AGGREGATED_ANALYTICS),
         (figures.LearnerSummary, published_columns.LEARNER_SUMMARY),
         (figures.OrganizationMetrics, published_columns.ORGANIZATION_METRICS),
+        (figures.Report, published_columns.REPORTS),
     ],
 )
 def test_every_field_is_a_published_column_and_says_what_it_means(model: Any, columns: tuple[str, ...]) -> None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import Any
 
 import httpx
@@ -27,6 +26,8 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from api_callers import api_settings, now
+from api_process import is_ready, serving
+from lyceum.reporting.people.sealed import FORMATS
 from lyceum.security.tokens.development import development_issuer
 from lyceum.settings import Settings
 from three_organizations import ADA, UNA, World
@@ -43,41 +44,6 @@ CHECKS = [
 pytestmark = pytest.mark.timeout(300)
 
 
-@contextmanager
-def serving(settings: Settings, *arguments: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """Run `lyceum serve` as a person would."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("LYCEUM_")}
-    process = subprocess.Popen(
-        [sys.executable, "-c", "from lyceum.cli import main; main()", "serve", "--port", str(port), *arguments],
-        env={**environment, **settings.environment()},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-    address = f"http://127.0.0.1:{port}"
-    try:
-        deadline = time.monotonic() + 60
-        while not _is_ready(address):
-            assert process.poll() is None, process.communicate()[0]
-            assert time.monotonic() < deadline
-        yield address, process
-    finally:
-        if process.poll() is None:
-            process.terminate()
-        process.wait()
-        assert process.stdout is not None
-        process.stdout.close()
-
-
-def _is_ready(address: str) -> bool:
-    try:
-        return httpx.get(f"{address}/health/ready", timeout=5, trust_env=False).status_code == 200
-    except httpx.HTTPError:
-        return False
-
-
 @pytest.fixture(scope="module")
 def address(shared_server: SharedServer, world: World) -> Iterator[str]:
     with serving(api_settings(shared_server, world.warehouse, requests_per_minute=10_000_000)) as (made, _):
@@ -90,6 +56,7 @@ def tokens(settings: Settings) -> dict[str, str]:
         "/v1/me": issuer.mint("learner", "school-2", now(), user_id=ADA),
         "/v1/teaching": issuer.mint("trainer", "school-2", now(), user_id=UNA),
         "/v1/organization": issuer.mint("org_admin", "school-2", now()),
+        "/v1/reports": issuer.mint("org_admin", "school-2", now()),
         "/health": issuer.mint("org_admin", "school-2", now()),
     }
 
@@ -101,7 +68,7 @@ def test_whatever_is_asked_is_answered_as_the_description_says(
     by_path = tokens(world.warehouse.settings)
     schema = schemathesis.openapi.from_url(f"{address}/v1/openapi.json")
     operations = [result.ok() for result in schema.get_all_operations()]
-    assert len(operations) == 15
+    assert len(operations) == 17
     answered: dict[int, int] = {}
     for operation in operations:
         token = next(token for path, token in by_path.items() if operation.path.startswith(path))
@@ -114,6 +81,17 @@ def test_whatever_is_asked_is_answered_as_the_description_says(
         assert answered.get(200, 0) > 30
     else:
         assert answered.get(422, 0) > 30
+
+
+def test_a_report_is_handed_out_as_the_description_says(address: str, world: World, written: dict[str, int]) -> None:
+    schema = schemathesis.openapi.from_url(f"{address}/v1/openapi.json")
+    operation = schema["/v1/reports/{report_id}"]["GET"]
+    token = tokens(world.warehouse.settings)["/v1/reports"]
+    for wanted in FORMATS:
+        case = operation.Case(path_parameters={"report_id": written["organization"]}, query={"format": wanted})
+        response = case.call(headers={"Authorization": f"Bearer {token}"})
+        assert response.status_code == 200, response.text
+        case.validate_response(response, checks=CHECKS)
 
 
 def _asking(operation: Any, mode: GenerationMode, token: str, answered: dict[int, int]) -> Callable[[], None]:
@@ -175,7 +153,7 @@ def test_several_processes_serve_together_and_end_together(shared_server: Shared
         }
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
-        assert not _is_ready(address)
+        assert not is_ready(address)
     assert replies == {200}
 
 

@@ -5,15 +5,21 @@ Two organizations are given the same people, courses and days, and another numbe
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 
 from api_callers import Caller, api_login, api_settings, calling, now
 from lyceum.audit import ensure_audit_partitions
 from lyceum.database import ConnectionTarget
+from lyceum.reporting.people.contents import Kind
+from lyceum.reporting.people.generation import Wanted, open_report_writer
+from lyceum.reporting.people.periods import Period
 from lyceum.security.tokens.development import development_issuer
 from lyceum.security.tokens.signing_keys import register
 from lyceum.views import VIEWS, refresh
@@ -25,6 +31,7 @@ pytestmark = pytest.mark.timeout(300)
 MONDAY = datetime(2026, 11, 9, 10, tzinfo=UTC)
 THURSDAY = datetime(2026, 11, 12, 6, tzinfo=UTC)
 """The clock of the first build: Wednesday has closed."""
+WEEK = Period("week", date(2026, 11, 9))
 ROSTER = Roster(
     users=[
         ("u1", "student", "ada", "ada@example.org"),
@@ -201,6 +208,59 @@ def test_an_organizations_numbers_are_for_its_administrator(schools: tuple[Schoo
         assert [row["learner_id"] for row in at_risk] == [school.ben]
         for wrong in (school.token("learner", school.ada), school.token("trainer", school.tom)):
             assert caller.get("/v1/organization/metrics", wrong).status == 403
+
+
+def _downloaded(school: School, kind: Kind, user: int | None, token: str) -> tuple[int, dict[str, Decimal], str]:
+    """Write a report of the week, find it in the reader's list, and download it; return its id, its numbers and its page."""
+    warehouse, caller = school.campus.warehouse, school.caller
+    organization = caller.get("/v1/me", token).data["organization_id"]
+    with open_report_writer(
+        warehouse.target, warehouse.administrator, warehouse.settings, as_of=now(), requested_by="test"
+    ) as writer:
+        written = writer.write(Wanted(organization, kind, user, WEEK))
+    (listed,) = [row for row in caller.get("/v1/reports", token).data if row["kind"] == kind]
+    assert (listed["report_id"], listed["status"]) == (written.report_id, "ready")
+    table = caller.get(f"/v1/reports/{written.report_id}?format=csv", token)
+    page = caller.get(f"/v1/reports/{written.report_id}", token)
+    rows = csv.DictReader(io.StringIO(table.content.decode()))
+    numbers = {row["figure"]: Decimal(row["number"]) for row in rows if row["section"] == "glance" and row["number"]}
+    return written.report_id, numbers, page.content.decode()
+
+
+def test_a_downloaded_report_tells_the_numbers_of_the_api_and_the_wrong_person_gets_none(
+    schools: tuple[School, School],
+) -> None:
+    here, there = schools
+    caller = here.caller
+    for school, other in ((here, there), (there, here)):
+        ada, tom, admin = (
+            school.token("learner", school.ada),
+            school.token("trainer", school.tom),
+            school.token("org_admin"),
+        )
+        of_ada, numbers, page = _downloaded(school, "learner", school.ada, ada)
+        week = caller.get("/v1/me/summary", ada).data["week"]
+        assert numbers["active_days"] == week["active_days"] == 3
+        assert numbers["active_minutes"] == week["active_minutes"] == 3 * school.a_day
+        assert f'<data value="{3 * school.a_day}">' in page
+
+        of_tom, numbers, page = _downloaded(school, "trainer", school.tom, tom)
+        (course,) = caller.get("/v1/teaching/courses", tom).data
+        assert numbers["learners_at_risk"] == course["learners_at_risk"] == 1
+        assert f"Learner {school.ben}" in page
+
+        of_all, numbers, _ = _downloaded(school, "organization", None, admin)
+        (trend,) = caller.get("/v1/organization/trends?period=week&from=2026-11-09&to=2026-11-09", admin).data
+        assert numbers["learners_active"] == trend["learners_active"] == 1
+        assert numbers["learners_at_risk"] == trend["learners_at_risk"] == 2
+
+        for report_id, readers in ((of_ada, {ada}), (of_tom, {tom}), (of_all, {admin})):
+            everybody = {
+                *(ada, tom, admin, school.token("learner", school.ben), school.token("trainer", school.una)),
+                *(other.token("learner", other.ada), other.token("trainer", other.tom), other.token("org_admin")),
+            }
+            told = {token: caller.get(f"/v1/reports/{report_id}?format=csv", token).status for token in everybody}
+            assert told == {token: 200 if token in readers else 404 for token in everybody}
 
 
 def test_what_a_late_file_changes_is_told_with_the_publish_and_not_before(schools: tuple[School, School]) -> None:

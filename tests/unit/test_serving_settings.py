@@ -60,12 +60,15 @@ def test_no_password_is_shown_and_each_part_gets_its_own_alone() -> None:
     environ = FULL | {
         "LYCEUM_DATABASE_URL": "postgresql://migrating:other@db/lyceum",
         "LYCEUM_PIPELINE_DATABASE_URL": "postgresql://lyceum_pipeline:third@db/lyceum",
+        "LYCEUM_KEYS_DATABASE_URL": "postgresql://keys:fourth@vault/lyceum_keys",
+        "LYCEUM_MONITOR_DATABASE_URL": "postgresql://lyceum_monitor:fifth@db/lyceum",
     }
     settings = Settings.from_environment(environ, Path("/"))
 
     assert "secret" not in repr(settings)
     assert "other" not in str(settings.for_serving().environment())
-    assert "third" not in str(settings.for_serving().environment())
+    for password in ("third", "fourth", "fifth"):
+        assert password not in str(settings.for_serving().environment())
     # Reports are read by tasks, as who may become their owners.
     told = settings.for_tasks().environment().items()
     assert {name for name, value in told if "secret" in value} == {"LYCEUM_API_DATABASE_URL"}

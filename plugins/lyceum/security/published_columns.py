@@ -250,3 +250,22 @@ REPORTS = (
     "generated_at",
     "expires_at",
 )
+
+# Shown to the readers of a report alone, so that the service that hands it out needs no rights but theirs. The key is wrapped: it
+# opens nothing without the key provider.
+REPORT_FILES = (
+    *_KEY,
+    "report_id",
+    "kind",
+    "owner_user_id",
+    "period_type",
+    "period_start",
+    "status",
+    "formats",
+    "expires_at",
+    "uri",
+    "sha256",
+    "key_provider",
+    "key_version",
+    "wrapped_key",
+)

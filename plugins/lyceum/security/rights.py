@@ -430,7 +430,7 @@ _TABLES: tuple[Relation, ...] = (
         "reporting.reports",
         "tenant table",
         (_OWN_LEARNER_REPORTS, _own("trainer", "owner_user_id"), _ORGANIZATION_REPORTS),
-        columns_of.REPORTS,
+        tuple(dict.fromkeys(columns_of.REPORTS + columns_of.REPORT_FILES)),
     ),
     # What the materialized views select.
     Relation("audited.learner_analytics_summary", "tenant table", is_read_by_definer=True),
@@ -510,11 +510,11 @@ _TABLES: tuple[Relation, ...] = (
         "ops.retention_policies",
         "ops.view_expectation_results",
         "ops.view_refreshes",
-        "ops.warehouse_identity",
         "reporting.quality_pages",
         "schema_history.files",
         "schema_history.migrations",
     ),
+    Relation("ops.warehouse_identity", "table", is_read_by_definer=True),
     Relation("ops.quarantine_id", "sequence"),
 )
 
@@ -561,10 +561,10 @@ _BARRIER_VIEWS: tuple[Relation, ...] = (
 )
 
 
-def _shown(name: str, source: str, comment: str) -> Relation:
-    """Return the view of `api` that shows what its readers may see of a table or an internal view."""
+def _shown(name: str, source: str, comment: str, columns: tuple[str, ...] = ()) -> Relation:
+    """Return the view of `api` that shows what its readers may see of a table or an internal view, or these columns of it."""
     shown = next(relation for relation in (*_TABLES, *_INTERNAL_VIEWS) if relation.name == source)
-    return Relation(f"api.{name}", "api view", shown.readers, shown.columns, source=source, comment=comment)
+    return Relation(f"api.{name}", "api view", shown.readers, columns or shown.columns, source=source, comment=comment)
 
 
 _API_VIEWS: tuple[Relation, ...] = (
@@ -586,7 +586,15 @@ _API_VIEWS: tuple[Relation, ...] = (
         "Learners, trainers and the organization by day, week, month and year. Add rows of one period_type and scope only.",
     ),
     _shown("learner_courses", "stage_three.learner_courses", "One row per learner and course."),
-    _shown("reports", "reporting.reports", "Reports that were written for whoever is asking."),
+    _shown(
+        "reports", "reporting.reports", "Reports that were written for whoever is asking.", columns=columns_of.REPORTS
+    ),
+    _shown(
+        "report_files",
+        "reporting.reports",
+        "Their files and wrapped keys, for the service that hands them out.",
+        columns=columns_of.REPORT_FILES,
+    ),
     _shown("audit_logs", "audit.audit_logs", "Who did what: accesses and changes of rights."),
 )
 
@@ -663,6 +671,13 @@ FUNCTIONS: tuple[Function, ...] = (
         "auth.token_claims(text,timestamp with time zone,timestamp with time zone)", "auth/function_token_claims.sql"
     ),
     Function("auth.user_id(text)", "auth/function_user_id.sql", executors=database_roles()),
+    # What the keys of reports are bound to, for whoever may read a report.
+    Function(
+        "auth.warehouse_id()",
+        "auth/function_warehouse_id.sql",
+        is_definer=True,
+        executors=(OWNER, *database_roles(("learner", "trainer", "org_admin"))),
+    ),
     Function(
         "rights.open_day()", "rights/functions/open_day.sql", is_definer=True, executors=database_roles(("trainer",))
     ),

@@ -28,6 +28,7 @@ from lyceum.serving.figures import Health
 from lyceum.serving.guard import Guard
 from lyceum.serving.limits import Rates, Turns
 from lyceum.serving.problems import InvalidParameter, Problem, ProblemDetails, documented, unavailable
+from lyceum.serving.report_files import ReportFiles
 from lyceum.serving.trail import Trail
 from lyceum.settings import Settings
 
@@ -55,6 +56,11 @@ _TAGS = [
     {
         "name": "my organization",
         "description": "For the organization's administrators and analysts, and for services with the scope `analytics.read`.",
+    },
+    {
+        "name": "reports",
+        "description": "For learners, trainers and administrators: the reports that were written for them, and their files. They are "
+        "gone after a week.",
     },
     {"name": "service", "description": "For whoever runs the service. No token, no data."},
 ]
@@ -130,6 +136,7 @@ def make_application(settings: Settings, clock: Clock) -> Application:
     application.add_exception_handler(HTTPException, _tell_http)
     application.add_middleware(Guard)
     form = hashlib.sha256(json.dumps(application.openapi(), sort_keys=True).encode()).hexdigest()
+    application.state.report_files = ReportFiles(settings)
     application.state.desk = Desk(
         verification=verification,
         tokens=InternalTokens.of_home(settings),

@@ -12,6 +12,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
+from lyceum.reporting.people.sealed import Format
 from lyceum.security.tokens.claims import Role
 from lyceum.serving.desk import Asker, Desk
 from lyceum.serving.figures import Period
@@ -19,6 +20,7 @@ from lyceum.serving.paging import Order, Paging
 from lyceum.serving.problems import documented
 from lyceum.serving.questions import Question
 from lyceum.serving.ranges import Range
+from lyceum.serving.report_files import ReportFiles, described
 
 LARGEST_ID = 2**63 - 1
 MOST_ROWS = 200
@@ -32,6 +34,7 @@ _BEARER: Final = HTTPBearer(
 )
 
 CourseId = Annotated[int, Path(ge=1, le=LARGEST_ID, description="The course.")]
+ReportId = Annotated[int, Path(ge=1, le=LARGEST_ID, description="The report.")]
 LearnerId = Annotated[int, Path(ge=1, le=LARGEST_ID, description="The learner's pseudonymous id.")]
 
 
@@ -42,6 +45,7 @@ class Asking:
     desk: Desk
     asker: Asker
     known: Sequence[str]
+    report_files: ReportFiles
 
     async def about(self, question: Question) -> Response:
         """Return the answer to a question, or that the asking one has it already (304)."""
@@ -50,7 +54,7 @@ class Asking:
         headers = {"ETag": told.etag, "Cache-Control": "private, no-cache", "Vary": "Authorization"}
         if told.answer is None:
             return Response(status_code=304, headers=headers)
-        return Response(told.answer.body, 200, headers, "application/json")
+        return Response(told.answer.body, 200, {**headers, **told.answer.headers}, told.answer.media_type)
 
 
 def asking_as(*roles: Role, scope: str | None = None) -> Callable[..., Awaitable[Asking]]:
@@ -66,7 +70,8 @@ def asking_as(*roles: Role, scope: str | None = None) -> Callable[..., Awaitable
         asker = await desk.admit(token, roles, host, request.state.request_id, resource)
         if scope is not None:
             await desk.require_scope(asker, scope)
-        return Asking(desk, asker, _etags(request.headers.get("if-none-match", "")))
+        known = _etags(request.headers.get("if-none-match", ""))
+        return Asking(desk, asker, known, request.app.state.report_files)
 
     return depend
 
@@ -121,6 +126,12 @@ class CohortParameters(Parameters):
         return Range("week", self.first, self.last)
 
 
+class DownloadParameters(Parameters):
+    """What a report is read as."""
+
+    format: Format = Field(default="html", description="As a page, to print, or the numbers alone.")
+
+
 class PageParameters(Parameters):
     """A page of a listing."""
 
@@ -154,6 +165,18 @@ def answers(model: type[BaseModel], *statuses: int, **more: Any) -> dict[str, An
     return {"response_model": model, "responses": known | problems, **more}
 
 
+def downloads(*statuses: int) -> dict[str, Any]:
+    """Return what FastAPI is told of an endpoint that answers with the file of a report."""
+    told = answers(BaseModel, *statuses)
+    name = {"schema": {"type": "string"}, "description": "Whether it is to be shown or saved, and under which name."}
+    told["responses"][200] = {
+        "description": "The report.",
+        "headers": {**told["responses"][200]["headers"], "Content-Disposition": name},
+        "content": described(),
+    }
+    return {**told, "response_model": None, "response_class": Response}
+
+
 _ETAG = "Names the answer: the same as long as you ask the same and nothing new was published."
 
 __all__ = [
@@ -162,11 +185,14 @@ __all__ = [
     "Asking",
     "CohortParameters",
     "CourseId",
+    "DownloadParameters",
     "LearnerId",
     "PageParameters",
     "Query",
     "RangeParameters",
+    "ReportId",
     "answers",
     "asking_as",
+    "downloads",
     "sort_field",
 ]

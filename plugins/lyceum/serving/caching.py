@@ -169,7 +169,9 @@ class Caches:
         return self._near.has(key)
 
     async def keep(self, key: str, answer: Answer) -> None:
-        """Keep an answer in both."""
+        """Keep an answer in both, unless its body is yet to be fetched: what is fetched is decrypted for one person."""
+        if answer.rest is not None:
+            return
         await self._near.keep(key, answer)
         if self._far is not None:
             await self._far.keep(key, answer)

@@ -206,14 +206,17 @@ class Desk:
         try:
             async with self._turns.one(), asyncio.timeout(_SECONDS):
                 told = await self._told(asker, question, known, claims)
+                if told.answer is not None:
+                    told = replace(told, answer=await told.answer.whole())
                 await self._trail.record(
-                    self._access(READ, asker, claims, question, told),
+                    self._access(question.action or READ, asker, claims, question, told),
                     row_count=told.answer.row_count if told.answer is not None else None,
                 )
                 return told
         except Problem as problem:
             if problem.status < 500:
-                await self._refuse(self._access(REFUSED, asker, claims, question, None, status=problem.status))
+                action = question.action or REFUSED
+                await self._refuse(self._access(action, asker, claims, question, None, status=problem.status))
             raise
         except TokenError as error:
             if error.reason is not Refusal.ORGANIZATION:

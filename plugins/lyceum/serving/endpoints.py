@@ -14,11 +14,14 @@ from lyceum.serving.asking import (
     Asking,
     CohortParameters,
     CourseId,
+    DownloadParameters,
     LearnerId,
     PageParameters,
     RangeParameters,
+    ReportId,
     answers,
     asking_as,
+    downloads,
     sort_field,
 )
 from lyceum.serving.figures import (
@@ -32,6 +35,7 @@ from lyceum.serving.figures import (
     OrganizationMetrics,
     OrganizationPeriod,
     Period,
+    Report,
     Series,
     Single,
     Standing,
@@ -47,6 +51,7 @@ router = APIRouter(prefix="/v1")
 Anybody = Annotated[Asking, Depends(asking_as("learner", "trainer", "org_admin", "service", "analyst"))]
 Person = Annotated[Asking, Depends(asking_as("learner", "trainer"))]
 Trainer = Annotated[Asking, Depends(asking_as("trainer"))]
+Reader = Annotated[Asking, Depends(asking_as("learner", "trainer", "org_admin"))]
 Organization = Annotated[Asking, Depends(asking_as("org_admin", "service", "analyst", scope=ANALYTICS))]
 
 OWN_COURSE_SORTS = ("course_id", "last_active_on", "weekly_time_on_task_seconds", "lifetime_event_count")
@@ -54,6 +59,7 @@ TAUGHT_COURSE_SORTS = ("course_id", "learners_at_risk", "activity_rate", "learne
 TAUGHT_LEARNER_SORTS = ("learner_id", "is_at_risk", "last_active_on", "event_count", "time_on_task_seconds")
 COURSE_SORTS = ("course_id", "weekly_active_learners", "completion_rate", "learners_at_risk", "weekly_event_count")
 COURSE_LEARNER_SORTS = ("learner_id", "engagement_rank", "last_active_on", "weekly_event_count", "lifetime_event_count")
+REPORT_SORTS = ("report_id", "period_start", "generated_at")
 
 _AT_RISK = "Only learners who are at risk."
 
@@ -90,6 +96,12 @@ class CourseLearnersParameters(PageParameters):
 
     at_risk: bool = Field(default=False, description=_AT_RISK)
     sort: str = sort_field("learner_id", *COURSE_LEARNER_SORTS)
+
+
+class ReportsParameters(PageParameters):
+    """A page of reports."""
+
+    sort: str = sort_field("-report_id", *REPORT_SORTS)
 
 
 @router.get("/me", tags=["everybody"], summary="Who the token speaks for", **answers(Single[Identity], 404))
@@ -227,3 +239,18 @@ async def tell_learner_activity(
     """Periods of one learner with at least one event, across all courses or in one."""
     name = "organization/learners/activity"
     return await asking.about(statements.learner_activity(name, query.range, query.course_id, learner_id))
+
+
+@router.get("/reports", tags=["reports"], summary="My reports", **answers(Listing[Report]))
+async def list_reports(asking: Reader, query: Annotated[ReportsParameters, Query()]) -> Response:
+    """The newest first: a learner's own, a trainer's own, and for an administrator those of the organization."""
+    paging, asked = query.page("reports", query.sort, REPORT_SORTS, "report_id")
+    return await asking.about(statements.reports(paging, asked))
+
+
+@router.get("/reports/{report_id}", tags=["reports"], summary="Download a report", **downloads(404))
+async def download_report(
+    asking: Reader, report_id: ReportId, query: Annotated[DownloadParameters, Query()]
+) -> Response:
+    """All of its formats tell the same numbers. The audit trail names the download before the first byte is sent."""
+    return await asking.about(asking.report_files.question(report_id, query.format))

@@ -10,11 +10,16 @@ from typing import Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from lyceum.reporting.people.contents import Kind
+from lyceum.reporting.people.periods import PeriodType
+from lyceum.reporting.people.sealed import Format
+
 Count = int | None
 Number = float | None
 
 Role = Literal["learner", "trainer", "org_admin", "service", "analyst", "auditor"]
 Period = Literal["day", "week", "month", "year"]
+ReportStatus = Literal["pending", "ready", "failed"]
 EngagementBand = Literal["inactive", "low", "medium", "high"]
 
 
@@ -337,6 +342,27 @@ class CourseMetrics(Figures):
     weekly_time_on_task_seconds: Count = Field(description="Seconds of sessions in 7 days.")
     weekly_event_count: int = Field(description="Accepted events in 7 days.")
     monthly_score_mean: Number = Field(description="Mean scaled score in 28 days.")
+
+
+class Report(Figures):
+    """A report that the asking one may read."""
+
+    report_id: int = Field(description="The number by which it is downloaded.")
+    kind: Kind = Field(
+        description="learner: their own progress; trainer: the courses that they teach; organization: the whole of it."
+    )
+    period_type: PeriodType = Field(description="The length of the period that it tells of.")
+    period_start: date = Field(description="The first day of that period.")
+    period_end: date = Field(description="Its last day.")
+    status: ReportStatus = Field(
+        description="ready: can be downloaded; pending: is being written; failed: could not be written."
+    )
+    formats: list[Format] = Field(description="What it can be downloaded as.")
+    data_version: Count = Field(description="The published version that it was told from; null until it is ready.")
+    told_through: date | None = Field(description="The last closed day of that version.")
+    requested_at: datetime = Field(description="When it was asked for.")
+    generated_at: datetime | None = Field(description="When it was written.")
+    expires_at: datetime | None = Field(description="From then on nobody can read it.")
 
 
 class Health(BaseModel):

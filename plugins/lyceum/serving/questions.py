@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
@@ -31,6 +31,8 @@ class Source(StrEnum):
     """Whom the asking person teaches when: a roster changes that without publishing anything."""
     DIRECTORY = "directory"
     """Names: of the organization, and of the courses that the asking one may see."""
+    REPORTS = "reports"
+    """The reports that the asking one may read, as long as they have not expired: they come and go without a publish."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ class Versions:
     views: str
     teaching: str
     directory: str
+    reports: str
 
     @property
     def freshness(self) -> Freshness:
@@ -80,20 +83,34 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The JSON of an answer, and how many rows it tells."""
+    """The body of an answer, and how many rows it tells.
+
+    `rest` fetches the body where that takes longer than a transaction should; such an answer is never kept.
+    """
 
     body: bytes
     row_count: int
+    media_type: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    rest: Callable[[], Awaitable[bytes]] | None = None
+
+    async def whole(self) -> Answer:
+        """Return the answer with its body. Raises `Problem` when it cannot be fetched."""
+        return self if self.rest is None else replace(self, body=await self.rest())
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One question of one request. `parameters` are all that its answer depends on besides who asks, in plain values."""
+    """One question of one request. `parameters` are all that its answer depends on besides who asks, in plain values.
+
+    `action` is what the audit trail calls it, where it has a name of its own there.
+    """
 
     name: str
     parameters: Mapping[str, object]
     sources: frozenset[Source]
     answer: Callable[[Reading], Awaitable[Answer]]
+    action: str | None = None
 
 
 def versions_statement(question: Question, claims: TenantClaims) -> Statement:
@@ -103,6 +120,7 @@ def versions_statement(question: Question, claims: TenantClaims) -> Statement:
         _VIEW_VERSIONS if views else "''",
         _TEACHING if Source.TEACHING in question.sources else "''",
         _DIRECTORY if Source.DIRECTORY in question.sources else "''",
+        _REPORTS if Source.REPORTS in question.sources else "''",
     )
     return Statement(
         _VERSIONS.format(*parts),
@@ -147,6 +165,7 @@ select
     published.data_as_of,
     {},
     {},
+    {},
     {}
 from (select) as asked
 left join api.freshness as published on published.organization_id = %(organization_id)s
@@ -182,4 +201,14 @@ _DIRECTORY = """
         select organizations.slug || ' ' || organizations.name
         from api.organizations as organizations
         where organizations.organization_id = %(organization_id)s
+    ), '')"""
+
+_REPORTS = """
+    coalesce((
+        select md5(string_agg(shown::text, ',' order by shown.report_id))
+        from api.reports as shown
+        where
+            shown.organization_id = %(organization_id)s
+            and shown.status <> 'expired'
+            and (shown.expires_at is null or shown.expires_at > now())
     ), '')"""

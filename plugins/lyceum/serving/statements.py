@@ -27,6 +27,7 @@ from lyceum.serving.figures import (
     OrganizationPeriod,
     Page,
     Period,
+    Report,
     Row,
     Series,
     Single,
@@ -200,6 +201,15 @@ where
     and (not %(at_risk)s or standing.is_at_risk)
 """
 
+_REPORTS = f"""
+select {_columns(Report, "reports")}
+from api.reports as reports
+where
+    reports.organization_id = %(organization_id)s
+    and reports.status <> 'expired'
+    and (reports.expires_at is null or reports.expires_at > now())
+"""
+
 
 def identity() -> Question:
     """Who am I, and how fresh are the numbers."""
@@ -357,6 +367,15 @@ def course_learners(course_id: int, paging: Paging, asked: dict[str, object], *,
 
     asked = asked | {"course_id": course_id, "at_risk": is_at_risk}
     return Question("organization/courses/learners", asked, frozenset({Source.LEARNER_SUMMARY}), answer)
+
+
+def reports(paging: Paging, asked: dict[str, object]) -> Question:
+    """The reports that the asking one may read, those that have expired left out."""
+
+    async def answer(reading: Reading) -> Answer:
+        return await _page(Report, paging, _REPORTS, {"organization_id": reading.organization_id}, reading)
+
+    return Question("reports", asked, frozenset({Source.REPORTS}), answer)
 
 
 def _organization_periods(name: str, model: type[Row], span: Range) -> Question:

@@ -3,6 +3,7 @@
 from lyceum.vault.blind_index import INDEXED_COLUMNS, BlindIndex, IndexedColumn
 from lyceum.vault.errors import UnreadableCiphertextError, WrongKeyError
 from lyceum.vault.key_database import ensure_key_database, key_database_target
+from lyceum.vault.keyring import Keyring, open_keyring
 from lyceum.vault.person_keys import (
     DataKey,
     KeyStatus,
@@ -11,6 +12,7 @@ from lyceum.vault.person_keys import (
     VersionCount,
     destroy_person_key,
     open_person_keys,
+    unwrap_for,
 )
 from lyceum.vault.profiles import (
     Profile,
@@ -30,6 +32,7 @@ __all__ = [
     "IndexedColumn",
     "KeyProvider",
     "KeyStatus",
+    "Keyring",
     "PersonKeys",
     "PlainKey",
     "Profile",
@@ -45,7 +48,9 @@ __all__ = [
     "forget_profiles",
     "key_database_target",
     "move_profiles",
+    "open_keyring",
     "open_person_keys",
     "profiles_without_key",
     "read_profiles",
+    "unwrap_for",
 ]

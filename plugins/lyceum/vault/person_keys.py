@@ -109,13 +109,12 @@ class PersonKeys:
     def wrap_for(self, purpose: str, key: bytes) -> WrappedKey:
         """Wrap a data key of something that is no person, bound to this warehouse and to `purpose`, which names it."""
         self._prove(self._current_version())
-        (wrapped,) = self._keyring.current.wrap([PlainKey(key, self._context_of(purpose))])
+        (wrapped,) = self._keyring.current.wrap([PlainKey(key, _context_of(self._warehouse_id, purpose))])
         return wrapped
 
     def unwrap_for(self, purpose: str, provider: str, version: int, content: bytes) -> bytes:
         """Return what `wrap_for` wrapped for this purpose. Raises `WrongKeyError` when it was another."""
-        (key,) = self._keyring.unwrap([WrappedKey(provider, version, content, self._context_of(purpose))])
-        return key
+        return unwrap_for(self._keyring, self._warehouse_id, purpose, provider, version, content)
 
     def count_living(self, organization_id: int, user_ids: Sequence[int]) -> int:
         """Return how many of these people have a key."""
@@ -257,9 +256,6 @@ class PersonKeys:
 
     def _context(self, organization_id: int, user_id: int, key_version: int) -> bytes:
         return f"{self._warehouse_id}:{organization_id}:{user_id}:{key_version}".encode()
-
-    def _context_of(self, purpose: str) -> bytes:
-        return f"{self._warehouse_id}:{purpose}".encode()
 
     def _rows(self, organization_id: int, user_ids: Sequence[int]) -> list[tuple[Any, ...]]:
         return self._connection.execute(
@@ -424,6 +420,21 @@ class PersonKeys:
         finally:
             if not self._connection.closed:
                 self._connection.execute(f"select pg_advisory_unlock({lock})".encode())
+
+
+def unwrap_for(
+    keyring: Keyring, warehouse_id: UUID, purpose: str, provider: str, version: int, content: bytes
+) -> bytes:
+    """Return what `PersonKeys.wrap_for` wrapped in this warehouse for this purpose, without the key database.
+
+    Raises `WrongKeyError` when it was another, or the settings do not tell what the provider needs.
+    """
+    (key,) = keyring.unwrap([WrappedKey(provider, version, content, _context_of(warehouse_id, purpose))])
+    return key
+
+
+def _context_of(warehouse_id: UUID, purpose: str) -> bytes:
+    return f"{warehouse_id}:{purpose}".encode()
 
 
 @contextmanager

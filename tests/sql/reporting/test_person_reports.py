@@ -285,6 +285,39 @@ def test_an_organizations_figures_are_its_published_row_and_changes_are_against_
     assert [row["learners_active"] for row in table(contents, "trend", "trend")] == [before[0], now_[0]]
 
 
+def test_an_organizations_cohorts_are_counted_from_the_days_of_its_learners(schools: Schools) -> None:
+    days = schools.query(
+        """
+        select subject_id, period_start from stage_three.aggregated_analytics
+        inner join ops.organization_watermarks using (organization_id)
+        where organization_id = %s and subject_type = 'learner' and period_type = 'day' and scope = 'all_courses' and is_active
+            and period_start <= closed_through
+        """,
+        schools.organization_id,
+    )
+    active: dict[int, set[date]] = {}
+    for learner, day in days:
+        active.setdefault(learner, set()).add(day - timedelta(days=day.weekday()))
+
+    contents = compose(schools, "organization")
+    told = {row["period"]: row for row in table(contents, "cohorts", "cohorts")}
+
+    assert list(told) == [WEEK.before.words, WEEK.words]
+    for week, is_next_over in ((WEEK.before, True), (WEEK, False)):
+        began = [weeks for weeks in active.values() if min(weeks) == week.start]
+        row = told[week.words]
+        assert row["cohort_size"] == len(began) > 0, sorted({min(weeks) for weeks in active.values()})
+        again = sum(week.next.start in weeks for weeks in began)
+        assert row["retained_1"] == (round(Decimal(again) / len(began), 6) if is_next_over else None)
+        assert (row["retained_4"], row["retained_8"]) == (None, None)
+    (section,) = [section for section in contents.sections if section.key == "cohorts"]
+    (graph,) = section.graphs
+    whole, newest = (tuple(map(int, column.values)) for column in graph.columns)
+    assert (sum(whole), whole[2]) == (told[WEEK.before.words]["cohort_size"], 0)
+    assert whole[0] == sum(WEEK.start in weeks for weeks in active.values() if min(weeks) == WEEK.before.start)
+    assert newest == (0, 0, told[WEEK.words]["cohort_size"])
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_format_says_the_same_numbers(schools: Schools, kind: Kind) -> None:
     written = write(schools, kind)

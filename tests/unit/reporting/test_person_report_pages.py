@@ -6,8 +6,6 @@ import csv
 import io
 import itertools
 import re
-import shutil
-import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -21,6 +19,7 @@ import pytest
 from pyarrow import parquet
 from pypdf import PdfReader
 
+from browser import browsing, needs_browser
 from lyceum.cli import reports as commands
 from lyceum.errors import ConfigurationError
 from lyceum.reporting.charts import Column, nice_ceiling
@@ -422,32 +421,15 @@ def test_the_command_line_names_every_kind_format_and_period() -> None:
     assert commands.PERIOD_NAMES == PERIOD_TYPES
 
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-
-
-@pytest.mark.skipif(CHROMIUM is None, reason="no chromium: Debian's package is enough")
+@needs_browser
 def test_a_browser_opens_the_page_without_an_error_and_draws_it(tmp_path: Path) -> None:
     page = tmp_path / "report.html"
     page.write_bytes(render_html(CASES["five hundred learners"]))
-    picture = tmp_path / "report.png"
-    assert CHROMIUM is not None
-    said = subprocess.run(
-        [
-            CHROMIUM,
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--enable-logging=stderr",
-            f"--user-data-dir={tmp_path / 'profile'}",
-            "--window-size=1000,1200",
-            f"--screenshot={picture}",
-            page.as_uri(),
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    assert picture.read_bytes().startswith(b"\x89PNG")
-    assert picture.stat().st_size > 20_000
-    assert "CONSOLE" not in said.stderr
+    with browsing(tmp_path) as browser:
+        tab = browser.tab()
+        tab.look(1000, "light")
+        tab.open(page.as_uri())
+
+        assert tab.requests == [page.as_uri()]
+        assert tab.complaints == []
+        assert len(tab.picture()) > 20_000

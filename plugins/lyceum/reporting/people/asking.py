@@ -51,7 +51,7 @@ def reader_target(settings: Settings) -> ConnectionTarget:
     On a server of one's own that is LYCEUM_API_DATABASE_URL, or, without it, the account of LYCEUM_DATABASE_URL. Raises
     `ConfigurationError` as `lyceum.database.target` does.
     """
-    url = settings.report_settings.reader_database_url
+    url = settings.serving.database_url
     if url is not None:
         return target_of_url("LYCEUM_API_DATABASE_URL", url, settings)
     if settings.database_url is not None:

@@ -23,6 +23,7 @@ scaled `score` from -1 to 1."""
 Value: TypeAlias = int | Decimal | date | str | None
 
 NOTHING = "–"
+_LETTERS_OF_A_PHONE = 48
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,8 @@ class Table:
 class Graph:
     """Stacked columns, told in words for those who do not see them, and as a table of the same numbers beside.
 
-    `series` are (style, label). `unit` is that of the axis. `title` stands above where a section has several.
+    `series` are (style, label). `unit` is that of the axis. `title` stands above where a section has several. `is_trend`: its columns
+    are days or periods, the newest to the right.
     """
 
     key: str
@@ -71,6 +73,12 @@ class Graph:
     unit: str
     table: Table
     title: str = ""
+    is_trend: bool = False
+
+    @property
+    def fits_a_phone(self) -> bool:
+        """Whether the labels of its columns have room beside each other where all of it is as wide as a phone."""
+        return len(self.columns) * max((len(column.label) for column in self.columns), default=0) <= _LETTERS_OF_A_PHONE
 
 
 @dataclass(frozen=True, slots=True)

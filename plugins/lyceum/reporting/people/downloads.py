@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from typing import Any
+from uuid import UUID
 
 from lyceum.audit import Access, prepare_trail, record_access
 from lyceum.database import Connection, ConnectionTarget, connect
@@ -16,7 +19,7 @@ from lyceum.reporting.people.shelf import ReportShelf
 from lyceum.security.tokens.claims import TenantClaims
 from lyceum.security.tokens.internal import Clock, InternalTokens
 from lyceum.settings import Settings
-from lyceum.vault import open_person_keys
+from lyceum.vault import open_keyring, unwrap_for
 
 MEDIA_TYPES: dict[Format, str] = {
     "html": "text/html; charset=utf-8",
@@ -68,6 +71,63 @@ class Download:
     content: bytes = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class ReportFile:
+    """Where the file of a report lies, and the wrapped key to it: a row of `api.report_files`."""
+
+    organization_id: int
+    report_id: int
+    kind: str
+    owner_user_id: int | None
+    period_type: str
+    period_start: date
+    uri: str
+    sha256: bytes
+    key_provider: str
+    key_version: int
+    wrapped_key: bytes = field(repr=False)
+    warehouse_id: UUID
+
+    def read(self, settings: Settings, wanted: Format) -> Download:
+        """Return one format of it, decrypted. Needs the place of reports and the key provider, and no database.
+
+        Raises `DamagedReportError` when the file is gone or not what was written, `WrongKeyError` when the provider's key is not
+        the one that wrapped its own, `RetryableError` when either cannot be reached.
+        """
+        with open_keyring(settings) as keyring:
+            key = unwrap_for(
+                keyring,
+                self.warehouse_id,
+                key_purpose(self.organization_id, self.report_id),
+                self.key_provider,
+                self.key_version,
+                self.wrapped_key,
+            )
+        file = ReportShelf.of(settings).get(self.uri, self.report_id)
+        content = unseal(key, self.organization_id, self.report_id, wanted, file, self.sha256)
+        return Download(self.report_id, self.name(wanted), MEDIA_TYPES[wanted], content)
+
+    def name(self, wanted: Format) -> str:
+        """Return the name under which a format of it is saved. It tells no person."""
+        return f"{self.kind}-{self.period_type}-{self.period_start}.{wanted}"
+
+
+FILE_COLUMNS = (
+    "organization_id",
+    "report_id",
+    "kind",
+    "owner_user_id",
+    "period_type",
+    "period_start",
+    "uri",
+    "sha256",
+    "key_provider",
+    "key_version",
+    "wrapped_key",
+)
+"""The columns of a `ReportFile`, which the warehouse's id (`auth.warehouse_id()`) makes whole."""
+
+
 def list_own_reports(connection: Connection, organization_id: int, *, limit: int = 200) -> list[ListedReport]:
     """Return the reports that whoever asks may see, the newest first. `connection` is in a transaction of theirs (`as_tenant`)."""
     return _listed(connection, "api.reports", organization_id, limit)
@@ -94,12 +154,10 @@ def download_own(
     The row of the audit trail is committed before this returns, also for a refusal. Raises `NoSuchReportError` when there is none for
     them, `DamagedReportError` when its file is not what was written.
     """
+    assert claims.organization_id is not None
     tokens = InternalTokens.of_home(settings)
     with asking_as(reader, claims, tokens, clock) as asking:
-        seen = asking.execute(
-            "select 1 from api.reports where organization_id = %s and report_id = %s",
-            [claims.organization_id, report_id],
-        ).fetchone()
+        file = _find(asking, "api.report_files", claims.organization_id, report_id, wanted, as_of)
     access = Access(
         "report_downloaded",
         f"report {report_id}",
@@ -109,7 +167,8 @@ def download_own(
         request_id=claims.request_id,
         detail={"format": wanted},
     )
-    return _download(target, settings, access, report_id, wanted, as_of, is_theirs=seen is not None)
+    with _recording(target) as connection:
+        return _hand_out(connection, settings, access, file, report_id, wanted)
 
 
 def download_for_operator(
@@ -125,70 +184,46 @@ def download_for_operator(
     access = Access(
         "report_downloaded", f"report {report_id}", organization_id=organization_id, detail={"format": wanted}
     )
-    return _download(target, settings, access, report_id, wanted, as_of, is_theirs=True)
+    with _recording(target) as connection:
+        file = _find(connection, "reporting.reports", organization_id, report_id, wanted, as_of)
+        return _hand_out(connection, settings, access, file, report_id, wanted)
 
 
-def _download(
-    target: ConnectionTarget,
-    settings: Settings,
-    access: Access,
-    report_id: int,
-    wanted: Format,
-    as_of: datetime,
-    *,
-    is_theirs: bool,
-) -> Download:
+@contextmanager
+def _recording(target: ConnectionTarget) -> Iterator[Connection]:
     with connect(target, autocommit=True, application_name="lyceum reports") as connection:
         prepare_trail(connection)
-        row = _ready(connection, access.organization_id, report_id, wanted, as_of) if is_theirs else None
-        if row is None:
-            record_access(connection, access, decision="denied")
-            raise NoSuchReportError(
-                f"There is no report {report_id} to be read as {wanted}. Expected one that is listed, ready and not expired: "
-                "lyceum report list"
-            )
-        with open_person_keys(settings, connection) as keys:
-            organization_id = int(row["organization_id"])
-            key = keys.unwrap_for(
-                key_purpose(organization_id, report_id), row["key_provider"], row["key_version"], row["wrapped_key"]
-            )
-        file = ReportShelf.of(settings).get(row["uri"], report_id)
-        content = unseal(key, organization_id, report_id, wanted, file, row["sha256"])
-        owner = {} if row["owner_user_id"] is None else {"owner_user_id": row["owner_user_id"]}
-        told = Access(
-            access.action,
-            access.resource,
-            access.organization_id,
-            access.user_id,
-            access.role,
-            access.request_id,
-            {**access.detail, "kind": row["kind"], **owner},
+        yield connection
+
+
+def _hand_out(
+    connection: Connection,
+    settings: Settings,
+    access: Access,
+    file: ReportFile | None,
+    report_id: int,
+    wanted: Format,
+) -> Download:
+    if file is None:
+        record_access(connection, access, decision="denied")
+        raise NoSuchReportError(
+            f"There is no report {report_id} to be read as {wanted}. Expected one that is listed, ready and not expired: "
+            "lyceum report list"
         )
-        record_access(connection, told, row_count=1)
-    return Download(
-        report_id, f"{row['kind']}-{row['period_type']}-{row['period_start']}.{wanted}", MEDIA_TYPES[wanted], content
-    )
+    download = file.read(settings, wanted)
+    owner = {} if file.owner_user_id is None else {"owner_user_id": file.owner_user_id}
+    told = replace(access, detail={**access.detail, "kind": file.kind, **owner})
+    record_access(connection, told, row_count=1)
+    return download
 
 
-def _ready(
-    connection: Connection, organization_id: int | None, report_id: int, wanted: Format, as_of: datetime
-) -> dict[str, Any] | None:
-    names = (
-        "organization_id",
-        "kind",
-        "owner_user_id",
-        "period_type",
-        "period_start",
-        "uri",
-        "sha256",
-        "key_provider",
-        "key_version",
-        "wrapped_key",
-    )
+def _find(
+    connection: Connection, relation: str, organization_id: int, report_id: int, wanted: Format, as_of: datetime
+) -> ReportFile | None:
     row = connection.execute(
         f"""
-        select {", ".join(names)}
-        from reporting.reports
+        select {", ".join(FILE_COLUMNS)}, auth.warehouse_id()
+        from {relation}
         where
             organization_id = %s
             and report_id = %s
@@ -199,7 +234,7 @@ def _ready(
         [organization_id, report_id, as_of, wanted],
         binary=True,
     ).fetchone()
-    return dict(zip(names, row, strict=True)) if row is not None else None
+    return ReportFile(*row) if row is not None else None
 
 
 def _listed(connection: Connection, relation: str, organization_id: int, limit: int) -> list[ListedReport]:

@@ -8,12 +8,10 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
-from lyceum.reporting.charts import Column
 from lyceum.reporting.people.asking import Question, titles
 from lyceum.reporting.people.contents import (
     Contents,
     Figure,
-    Graph,
     Heading,
     Section,
     Source,
@@ -24,6 +22,7 @@ from lyceum.reporting.people.contents import (
     shown,
 )
 from lyceum.reporting.people.periods import Period
+from lyceum.reporting.people.series import Drawn, Point, by_day, by_period
 
 TRAIL = 12
 """A trend shows so many periods."""
@@ -218,7 +217,7 @@ def _headline(now: Activity, courses: dict[int | None, Activity], named: dict[in
 
 def _glance(now: Activity, before: Activity, active: Sequence[date], period: Period, source: Source) -> Section:
     current, longest = streaks(active, min(period.end, source.closed_through))
-    name = "week" if period.type == "week" else "month"
+    name = period.type
     return Section(
         "glance",
         "At a glance",
@@ -260,100 +259,80 @@ def _against(key: str, label: str, value: int, before: int, name: str) -> Figure
 
 
 def _each_day(days: dict[date, Activity], period: Period, source: Source) -> Section:
-    told = [day for day in period.days if day <= source.closed_through]
-    minutes = {day: days.get(day, Activity()).active_minutes or 0 for day in told}
+    told = [(day, days.get(day, Activity())) for day in period.days if day <= source.closed_through]
+    drawn = Drawn(
+        "active_minutes_by_day",
+        f"Active minutes on each day from {shown(period.start, 'date')} to {shown(told[-1][0] if told else period.end, 'date')}: "
+        f"{sum(did.active_minutes or 0 for _, did in told):,} in all.",
+        (("series-1", "Active minutes"),),
+        (
+            ("active_minutes", "Active minutes", "count"),
+            ("time_on_task_seconds", "Time on task", "seconds"),
+            ("session_count", "Sessions", "count"),
+            ("attempt_count", "Attempts", "count"),
+        ),
+        "days",
+        "min",
+    )
+    points = (
+        (
+            day,
+            Point(
+                (did.active_minutes or 0,),
+                plural(did.active_minutes or 0, "active minute"),
+                (did.active_minutes, did.time_on_task_seconds, did.session_count, did.attempt_count),
+            ),
+        )
+        for day, did in told
+    )
     return Section(
         "days",
         "Day by day",
         "Active minutes: minutes of the clock in which you did something.",
-        graphs=(
-            Graph(
-                "active_minutes_by_day",
-                f"Active minutes on each day from {shown(period.start, 'date')} to {shown(told[-1] if told else period.end, 'date')}: "
-                f"{sum(minutes.values()):,} in all.",
-                tuple(
-                    Column(
-                        f"{day:%a}" if period.type == "week" else f"{day.day}",
-                        (float(minutes[day]),),
-                        f"{shown(day, 'date')}: {plural(minutes[day], 'active minute')}",
-                    )
-                    for day in told
-                ),
-                (("series-1", "Active minutes"),),
-                "min",
-                Table(
-                    "days",
-                    "One row per day.",
-                    (
-                        Heading("day", "Day", "date"),
-                        Heading("active_minutes", "Active minutes", "count"),
-                        Heading("time_on_task_seconds", "Time on task", "seconds"),
-                        Heading("session_count", "Sessions", "count"),
-                        Heading("attempt_count", "Attempts", "count"),
-                    ),
-                    tuple(
-                        (
-                            day,
-                            did.active_minutes,
-                            did.time_on_task_seconds,
-                            did.session_count,
-                            did.attempt_count,
-                        )
-                        for day, did in ((day, days.get(day, Activity())) for day in told)
-                    ),
-                ),
-            ),
-        ),
+        graphs=(by_day(drawn, period, points),),
     )
 
 
 def _trend(whole: dict[tuple[date, int | None], Activity], trail: Sequence[Period], source: Source) -> Section:
-    told = [one for one in trail if one.end >= source.first_activity_on]
-    did = [whole.get((one.start, None), Activity()) for one in told]
-    name = "week" if trail[0].type == "week" else "month"
-    hours = [Decimal(one.time_on_task_seconds or 0) / 3600 for one in did]
+    told = [(one, whole.get((one.start, None), Activity())) for one in trail if one.end >= source.first_activity_on]
+    name = trail[0].type
+    drawn = Drawn(
+        "time_on_task_by_period",
+        f"Hours on task in each of the last {plural(len(told), name)}; "
+        f"{shown(told[-1][1].time_on_task_seconds or 0, 'seconds') if told else 'nothing'} in the newest.",
+        (("series-1", "Hours on task"),),
+        (
+            ("active_days", "Active days", "count"),
+            ("time_on_task_seconds", "Time on task", "seconds"),
+            ("session_count", "Sessions", "count"),
+            ("assessments_passed", "Passed", "count"),
+            ("score_mean", "Mean score", "score"),
+        ),
+        "trend",
+        "h",
+    )
+    points = (
+        (
+            one,
+            Point(
+                (Decimal(did.time_on_task_seconds or 0) / 3600,),
+                shown(did.time_on_task_seconds or 0, "seconds"),
+                (
+                    did.active_days,
+                    did.time_on_task_seconds,
+                    did.session_count,
+                    did.assessments_passed,
+                    did.score_mean,
+                ),
+            ),
+        )
+        for one, did in told
+    )
     return Section(
         "trend",
         f"{name.capitalize()} by {name}",
         f"Time on task by {name}, the newest to the right.",
-        graphs=(
-            Graph(
-                "time_on_task_by_period",
-                f"Hours on task in each of the last {plural(len(told), name)}; "
-                f"{shown(did[-1].time_on_task_seconds or 0, 'seconds') if did else 'nothing'} in the newest.",
-                tuple(
-                    Column(
-                        one.short, (float(value),), f"{one.words}: {shown(active.time_on_task_seconds or 0, 'seconds')}"
-                    )
-                    for one, value, active in zip(told, hours, did, strict=True)
-                ),
-                (("series-1", "Hours on task"),),
-                "h",
-                Table(
-                    "trend",
-                    f"One row per {name}.",
-                    (
-                        Heading("period", name.capitalize(), "text"),
-                        Heading("active_days", "Active days", "count"),
-                        Heading("time_on_task_seconds", "Time on task", "seconds"),
-                        Heading("session_count", "Sessions", "count"),
-                        Heading("assessments_passed", "Passed", "count"),
-                        Heading("score_mean", "Mean score", "score"),
-                    ),
-                    tuple(
-                        (
-                            one.words,
-                            active.active_days,
-                            active.time_on_task_seconds,
-                            active.session_count,
-                            active.assessments_passed,
-                            active.score_mean,
-                        )
-                        for one, active in zip(told, did, strict=True)
-                    ),
-                ),
-            ),
-        ),
+        graphs=(by_period(drawn, name, points),),
     )
 
 

@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from lyceum.reporting.charts import Column
 from lyceum.reporting.people.asking import Question, titles
 from lyceum.reporting.people.contents import (
     Contents,
     Figure,
-    Graph,
     Heading,
     Section,
     Table,
@@ -22,7 +20,8 @@ from lyceum.reporting.people.contents import (
     quotient,
     shown,
 )
-from lyceum.reporting.people.periods import Period
+from lyceum.reporting.people.periods import Period, PeriodType
+from lyceum.reporting.people.series import Drawn, Point, by_day, by_period
 from lyceum.reporting.people.trainer import NAMELESS
 
 TRAIL = 12
@@ -97,6 +96,35 @@ class TrainerTold:
     contributions: int
 
 
+@dataclass(frozen=True, slots=True)
+class Cohort:
+    """The learners whose first active day lies in one week, and the shares of them who were active weeks later."""
+
+    week: Period
+    size: int
+    retained_1: Decimal | None
+    retained_4: Decimal | None
+    retained_8: Decimal | None
+
+    @property
+    def came_back(self) -> int | None:
+        """How many were active in the week after; None while that is not over, or where nobody began."""
+        return None if self.retained_1 is None else round(self.retained_1 * self.size)
+
+    @property
+    def parts(self) -> tuple[int, int, int]:
+        """Those who came back the week after, those who did not, and those of whom nobody can say yet."""
+        if self.came_back is None:
+            return (0, 0, self.size)
+        return (self.came_back, self.size - self.came_back, 0)
+
+    @property
+    def words(self) -> str:
+        """The week in words."""
+        told = f"{plural(self.size, 'learner')} first active"
+        return told if self.came_back is None else f"{told}, {self.came_back:,} of them again the week after"
+
+
 def compose_organization(question: Question, period: Period) -> Contents:
     """Return the report of the organization whose administrator asks."""
     trail = period.trail(TRAIL)
@@ -106,7 +134,7 @@ def compose_organization(question: Question, period: Period) -> Contents:
     courses = sorted(_courses(question, period), key=lambda one: (-one.learners_active, -one.enrolled, one.course_id))
     trainers = _trainers(question, period)
     now, before = rows.get(period.start, Whole()), rows.get(period.before.start)
-    told = [one for one in trail if one.end >= question.source.first_activity_on]
+    told = [(one, rows.get(one.start, Whole())) for one in trail if one.end >= question.source.first_activity_on]
     return Contents(
         kind="organization",
         owner_user_id=None,
@@ -117,8 +145,9 @@ def compose_organization(question: Question, period: Period) -> Contents:
         sections=(
             _glance(now, before, period),
             _days_section(days, period),
-            _trend(rows, told),
-            _risk(rows, told),
+            _trend(told, period.type),
+            _risk(told, period.type),
+            _cohort_section(_cohorts(question, period)),
             _course_section(courses, named),
             _trainer_section(trainers),
         ),
@@ -230,7 +259,7 @@ def _trainers(question: Question, period: Period) -> list[TrainerTold]:
 
 
 def _headline(now: Whole, before: Whole | None, period: Period) -> str:
-    name = "week" if period.type == "week" else "month"
+    name = period.type
     if not now.learners_active:
         return f"Nobody was active this {name}."
     told = f"{plural(now.learners_active, 'learner was', 'learners were')} active in {plural(now.courses_active, 'course')}"
@@ -241,7 +270,7 @@ def _headline(now: Whole, before: Whole | None, period: Period) -> str:
 
 
 def _glance(now: Whole, before: Whole | None, period: Period) -> Section:
-    name = "week" if period.type == "week" else "month"
+    name = period.type
 
     def against(key: str, label: str, unit: Unit, measure: Callable[[Whole], int | Decimal | None]) -> Figure:
         was = None if before is None else measure(before)
@@ -303,152 +332,182 @@ def _glance(now: Whole, before: Whole | None, period: Period) -> Section:
 
 
 def _days_section(days: dict[date, Whole], period: Period) -> Section:
-    told = [day for day in period.days if day in days]
+    told = [(day, days[day]) for day in period.days if day in days]
+    drawn = Drawn(
+        "learners_active_by_day",
+        "Active learners on each day: "
+        + ", ".join(f"{day:%a} {day.day}: {row.learners_active:,}" for day, row in told)
+        + ".",
+        (("series-1", "Active learners"),),
+        (
+            ("learners_active", "Active learners", "count"),
+            ("time_on_task_seconds", "Time on task", "seconds"),
+            ("attempt_count", "Attempts", "count"),
+            ("completions", "Completions", "count"),
+            ("learners_at_risk", "At risk", "count"),
+        ),
+        "days",
+    )
+    points = (
+        (
+            day,
+            Point(
+                (row.learners_active,),
+                plural(row.learners_active, "active learner"),
+                (
+                    row.learners_active,
+                    row.time_on_task_seconds,
+                    row.attempt_count,
+                    row.completions,
+                    row.learners_at_risk,
+                ),
+            ),
+        )
+        for day, row in told
+    )
     return Section(
         "days",
         "Day by day",
         "Learners who were active on each day.",
-        graphs=(
-            Graph(
-                "learners_active_by_day",
-                "Active learners on each day: "
-                + ", ".join(f"{day:%a} {day.day}: {days[day].learners_active:,}" for day in told)
-                + ".",
-                tuple(
-                    Column(
-                        f"{day:%a}" if period.type == "week" else f"{day.day}",
-                        (float(days[day].learners_active),),
-                        f"{shown(day, 'date')}: {plural(days[day].learners_active, 'active learner')}",
-                    )
-                    for day in told
-                ),
-                (("series-1", "Active learners"),),
-                "",
-                Table(
-                    "days",
-                    "One row per day.",
-                    (
-                        Heading("day", "Day", "date"),
-                        Heading("learners_active", "Active learners", "count"),
-                        Heading("time_on_task_seconds", "Time on task", "seconds"),
-                        Heading("attempt_count", "Attempts", "count"),
-                        Heading("completions", "Completions", "count"),
-                        Heading("learners_at_risk", "At risk", "count"),
-                    ),
-                    tuple(
-                        (
-                            day,
-                            days[day].learners_active,
-                            days[day].time_on_task_seconds,
-                            days[day].attempt_count,
-                            days[day].completions,
-                            days[day].learners_at_risk,
-                        )
-                        for day in told
-                    ),
-                ),
-            ),
-        )
-        if told
-        else (),
+        graphs=(by_day(drawn, period, points),) if told else (),
         notes=() if told else ("No day of this period is told.",),
     )
 
 
-def _trend(rows: dict[date, Whole], told: Sequence[Period]) -> Section:
-    name = "week" if not told or told[0].type == "week" else "month"
-    did = [rows.get(one.start, Whole()) for one in told]
+def _trend(told: Sequence[tuple[Period, Whole]], name: PeriodType) -> Section:
+    first, newest = (told[0][1], told[-1][1]) if told else (Whole(), Whole())
+    drawn = Drawn(
+        "learners_active_by_period",
+        f"Active learners in each of the last {plural(len(told), name)}: from {first.learners_active:,} in the first to "
+        f"{newest.learners_active:,} in the newest.",
+        (("series-1", "Active learners"),),
+        (
+            ("learners_active", "Active learners", "count"),
+            ("courses_active", "Active courses", "count"),
+            ("time_on_task_seconds", "Time on task", "seconds"),
+            ("enrollments_new", "New enrollments", "count"),
+            ("completions", "Completions", "count"),
+            ("score_mean", "Mean score", "score"),
+        ),
+        "trend",
+    )
+    points = (
+        (
+            one,
+            Point(
+                (row.learners_active,),
+                plural(row.learners_active, "active learner"),
+                (
+                    row.learners_active,
+                    row.courses_active,
+                    row.time_on_task_seconds,
+                    row.enrollments_new,
+                    row.completions,
+                    quotient(row.score_sum, row.score_count),
+                ),
+            ),
+        )
+        for one, row in told
+    )
     return Section(
         "trend",
         f"{name.capitalize()} by {name}",
         f"Active learners by {name}, the newest to the right.",
-        graphs=(
-            Graph(
-                "learners_active_by_period",
-                f"Active learners in each of the last {plural(len(told), name)}: from {did[0].learners_active:,} in the first to "
-                f"{did[-1].learners_active:,} in the newest.",
-                tuple(
-                    Column(
-                        one.short,
-                        (float(row.learners_active),),
-                        f"{one.words}: {plural(row.learners_active, 'active learner')}",
-                    )
-                    for one, row in zip(told, did, strict=True)
-                ),
-                (("series-1", "Active learners"),),
-                "",
-                Table(
-                    "trend",
-                    f"One row per {name}.",
-                    (
-                        Heading("period", name.capitalize(), "text"),
-                        Heading("learners_active", "Active learners", "count"),
-                        Heading("courses_active", "Active courses", "count"),
-                        Heading("time_on_task_seconds", "Time on task", "seconds"),
-                        Heading("enrollments_new", "New enrollments", "count"),
-                        Heading("completions", "Completions", "count"),
-                        Heading("score_mean", "Mean score", "score"),
-                    ),
-                    tuple(
-                        (
-                            one.words,
-                            row.learners_active,
-                            row.courses_active,
-                            row.time_on_task_seconds,
-                            row.enrollments_new,
-                            row.completions,
-                            quotient(row.score_sum, row.score_count),
-                        )
-                        for one, row in zip(told, did, strict=True)
-                    ),
-                ),
-            ),
-        )
-        if told
-        else (),
+        graphs=(by_period(drawn, name, points),) if told else (),
     )
 
 
-def _risk(rows: dict[date, Whole], told: Sequence[Period]) -> Section:
-    name = "week" if not told or told[0].type == "week" else "month"
-    did = [rows.get(one.start, Whole()) for one in told]
+def _risk(told: Sequence[tuple[Period, Whole]], name: PeriodType) -> Section:
+    newest = told[-1][1] if told else Whole()
+    drawn = Drawn(
+        "learners_at_risk_by_period",
+        f"Learners at risk at the end of each of the last {plural(len(told), name)}; {newest.learners_at_risk:,} at the end of "
+        "the newest.",
+        (("series-2", "Learners at risk"),),
+        (
+            ("learners_at_risk", "At risk", "count"),
+            ("enrollments_open", "Open enrollments", "count"),
+            ("completion_rate", "Completion rate", "share"),
+        ),
+        "risk",
+    )
+    points = (
+        (
+            one,
+            Point(
+                (row.learners_at_risk,),
+                f"{plural(row.learners_at_risk, 'learner')} at risk",
+                (row.learners_at_risk, row.enrollments_open, row.completion_rate),
+            ),
+        )
+        for one, row in told
+    )
     return Section(
         "risk",
         "Learners at risk",
         f"On the last closed day of each {name}.",
-        graphs=(
-            Graph(
-                "learners_at_risk_by_period",
-                f"Learners at risk at the end of each of the last {plural(len(told), name)}; {did[-1].learners_at_risk:,} at the end of "
-                "the newest.",
-                tuple(
-                    Column(
-                        one.short,
-                        (float(row.learners_at_risk),),
-                        f"{one.words}: {plural(row.learners_at_risk, 'learner')} at risk",
-                    )
-                    for one, row in zip(told, did, strict=True)
-                ),
-                (("series-2", "Learners at risk"),),
-                "",
-                Table(
-                    "risk",
-                    f"One row per {name}.",
-                    (
-                        Heading("period", name.capitalize(), "text"),
-                        Heading("learners_at_risk", "At risk", "count"),
-                        Heading("enrollments_open", "Open enrollments", "count"),
-                        Heading("completion_rate", "Completion rate", "share"),
-                    ),
-                    tuple(
-                        (one.words, row.learners_at_risk, row.enrollments_open, row.completion_rate)
-                        for one, row in zip(told, did, strict=True)
-                    ),
-                ),
-            ),
-        )
-        if told
-        else (),
+        graphs=(by_period(drawn, name, points),) if told else (),
+    )
+
+
+def _cohorts(question: Question, period: Period) -> list[Cohort]:
+    """Return the cohorts of the weeks up to the end of the period, the oldest first, from the first with any activity."""
+    last = Period.holding("week", min(period.end, question.source.closed_through))
+    weeks = last.trail(TRAIL)
+    rows = question.rows(
+        """
+        select period_start, coalesce(cohort_size, 0), retained_1, retained_4, retained_8
+        from api.aggregated_analytics
+        where
+            organization_id = %(organization_id)s
+            and subject_type = 'organization'
+            and subject_id = %(organization_id)s
+            and scope = 'all_courses'
+            and period_type = 'week'
+            and period_start between %(first)s and %(last)s
+        order by period_start
+        """,
+        first=weeks[0].start,
+        last=last.start,
+    )
+    first = question.source.first_activity_on
+    told = [Cohort(Period("week", row[0]), *row[1:]) for row in rows]
+    return [one for one in told if one.week.end >= first]
+
+
+def _cohort_section(cohorts: Sequence[Cohort]) -> Section:
+    began = sum(one.size for one in cohorts)
+    known = [one for one in cohorts if one.came_back is not None]
+    came_back = sum(one.came_back or 0 for one in known)
+    drawn = Drawn(
+        "cohorts_by_week",
+        f"{plural(began, 'learner')} had their first active day in the last {plural(len(cohorts), 'week')}. Of "
+        f"{sum(one.size for one in known):,} whose next week is over, {came_back:,} were active in it.",
+        (
+            ("series-1", "Active again the week after"),
+            ("series-2", "Not active then"),
+            ("series-8", "Too early to say"),
+        ),
+        (
+            ("cohort_size", "First active", "count"),
+            ("retained_1", "1 week later", "share"),
+            ("retained_4", "4 weeks later", "share"),
+            ("retained_8", "8 weeks later", "share"),
+        ),
+        "cohorts",
+    )
+    points = (
+        (one.week, Point(one.parts, one.words, (one.size, one.retained_1, one.retained_4, one.retained_8)))
+        for one in cohorts
+    )
+    return Section(
+        "cohorts",
+        "Who comes back",
+        "Learners by the week of their first active day, and the share of them who were active one, four and eight weeks later.",
+        graphs=(by_period(drawn, "week", points),) if began else (),
+        notes=("A dash: nobody began in that week, or the later week is not over yet.",)
+        if began
+        else ("Nobody had their first active day in these weeks.",),
     )
 
 

@@ -24,6 +24,7 @@ from lyceum.reporting.people.contents import (
     shown,
 )
 from lyceum.reporting.people.periods import Period, PeriodType
+from lyceum.reporting.people.series import Drawn, Point, by_period
 
 TRAIL = 12
 _MOST_SERIES = 7
@@ -103,7 +104,7 @@ def compose_trainer(question: Question, period: Period) -> Contents:
             _glance(now, at_risk, on),
             _help(at_risk, named, on),
             _courses(now, named),
-            _trend(rows, told, named),
+            _trend(rows, told, named, period.type),
             _distributions(learning, period),
         ),
         notes=(
@@ -319,45 +320,37 @@ def _courses(now: Sequence[Taught], named: dict[int, str]) -> Section:
     )
 
 
-def _trend(rows: Sequence[Taught], told: Sequence[Period], named: dict[int, str]) -> Section:
+def _trend(rows: Sequence[Taught], told: Sequence[Period], named: dict[int, str], name: PeriodType) -> Section:
     by_course: defaultdict[int, dict[date, Taught]] = defaultdict(dict)
     for row in rows:
         by_course[row.course_id][row.period_start] = row
     ranked = sorted(
         by_course, key=lambda course: (-sum(row.learners_active for row in by_course[course].values()), course)
     )
-    name = "week" if not told or told[0].type == "week" else "month"
     graphs = []
     for number, course in enumerate(ranked[:_MOST_SERIES], 1):
         title = named.get(course, f"Course {course}")
-        known = by_course[course]
-        active = [known[one.start].learners_active if one.start in known else 0 for one in told]
-        graphs.append(
-            Graph(
-                f"learners_active_{course}",
-                f"{title}: active learners in each of the last {plural(len(told), name)}, {active[-1] if active else 0} in the newest.",
-                tuple(
-                    Column(one.short, (float(count),), f"{one.words}: {plural(count, 'active learner')}")
-                    for one, count in zip(told, active, strict=True)
-                ),
-                ((f"series-{number}", title),),
-                "",
-                Table(
-                    f"trend_{course}",
-                    f"{title}: one row per {name}.",
-                    (
-                        Heading("period", name.capitalize(), "text"),
-                        Heading("learners_assigned", "Learners", "count"),
-                        Heading("learners_active", "Active", "count"),
-                        Heading("activity_rate", "Activity", "share"),
-                        Heading("learners_at_risk", "At risk", "count"),
-                        Heading("completions", "Completed", "count"),
-                    ),
-                    tuple((one.words, *_trend_values(known.get(one.start))) for one in told),
-                ),
-                title=title,
-            )
+        known = [(one, by_course[course].get(one.start)) for one in told]
+        active = [row.learners_active if row is not None else 0 for _, row in known]
+        drawn = Drawn(
+            f"learners_active_{course}",
+            f"{title}: active learners in each of the last {plural(len(told), name)}, {active[-1] if active else 0} in the newest.",
+            ((f"series-{number}", title),),
+            (
+                ("learners_assigned", "Learners", "count"),
+                ("learners_active", "Active", "count"),
+                ("activity_rate", "Activity", "share"),
+                ("learners_at_risk", "At risk", "count"),
+                ("completions", "Completed", "count"),
+            ),
+            f"trend_{course}",
+            title=title,
         )
+        points = (
+            (one, Point((count,), plural(count, "active learner"), _trend_values(row)))
+            for (one, row), count in zip(known, active, strict=True)
+        )
+        graphs.append(by_period(drawn, name, points))
     further = len(ranked) - len(graphs)
     return Section(
         "trend",

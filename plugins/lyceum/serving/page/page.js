@@ -91,33 +91,48 @@ function addressOf(path, operation, form) {
   return text ? `${address}?${text}` : address;
 }
 
+function pretty(text) {
+  try { return JSON.stringify(JSON.parse(text), null, 2); } catch { return text; }
+}
+
+// What is no JSON is a file: it is offered under its name, never shown within this page.
+let offered = "";
+function fileOf(reply, content) {
+  URL.revokeObjectURL(offered);
+  offered = URL.createObjectURL(content);
+  const name = /filename="([^"]+)"/.exec(reply.headers.get("content-disposition") || "")?.[1] || "answer";
+  return make("p", {}, make("a", { class: "save", href: offered, download: name }, `Save ${name}`),
+    make("span", { class: "quiet" }, `  ${content.size.toLocaleString("en")} bytes, ${content.type.split(";")[0]}`));
+}
+
 async function ask(address, needsToken, shown) {
   const began = performance.now();
   shown.replaceChildren(make("p", { class: "quiet" }, "Asking…"));
   const headers = needsToken && token ? { Authorization: `Bearer ${token}` } : {};
   try {
     const reply = await fetch(address, { headers, cache: "no-store" });
-    const text = await reply.text();
+    const content = await reply.blob();
     const took = Math.round(performance.now() - began);
-    let told = text;
-    try { told = JSON.stringify(JSON.parse(text), null, 2); } catch { /* shown as it is */ }
     shown.replaceChildren(
       make("p", {}, make("span", { class: `status ${reply.ok ? "good" : "bad"}` }, `${reply.status}`), ` in ${took} ms`,
         reply.headers.get("etag") ? make("span", { class: "quiet" }, `  ETag ${reply.headers.get("etag").slice(0, 13)}…"`) : ""),
-      make("pre", { tabindex: "0" }, told));
+      (reply.headers.get("content-type") || "").includes("json")
+        ? make("pre", { tabindex: "0" }, pretty(await content.text())) : fileOf(reply, content));
   } catch {
     shown.replaceChildren(make("p", { class: "status bad" }, "The API does not answer."));
   }
 }
 
-function curlOf(address, needsToken) {
+function curlOf(address, needsToken, isFile) {
   const header = needsToken ? ' -H "Authorization: Bearer $TOKEN"' : "";
-  return `curl -s${header} '${location.origin}${address}'`;
+  return `curl -s${isFile ? "OJ" : ""}${header} '${location.origin}${address}'`;
 }
 
 function card(api, path, operation) {
   const id = operation.operationId;
   const needsToken = Boolean(operation.security);
+  const contents = operation.responses["200"]?.content || {};
+  const isFile = !contents["application/json"];
   const shown = make("div", { role: "status", "aria-live": "polite" });
   const curl = make("pre", { tabindex: "0" });
   const fields = (operation.parameters || []).flatMap((parameter) => {
@@ -130,10 +145,10 @@ function card(api, path, operation) {
   });
   const form = make("form", {}, make("div", { class: "fields" }, ...fields),
     make("div", { class: "actions" }, make("button", { type: "submit" }, "Ask")));
-  const told = () => { curl.textContent = curlOf(addressOf(path, operation, form), needsToken); };
+  const told = () => { curl.textContent = curlOf(addressOf(path, operation, form), needsToken, isFile); };
   form.addEventListener("submit", (event) => { event.preventDefault(); ask(addressOf(path, operation, form), needsToken, shown); });
   form.addEventListener("input", told);
-  const schema = resolve(api, operation.responses["200"]?.content?.["application/json"]?.schema);
+  const schema = resolve(api, contents["application/json"]?.schema);
   const data = schema.properties?.data;
   const rows = data ? fieldRows(api, data.items || data) : fieldRows(api, schema);
   const problems = Object.entries(operation.responses).filter(([status]) => status !== "200");
@@ -141,7 +156,9 @@ function card(api, path, operation) {
     ...paragraphs(operation.description || ""),
     form, shown,
     make("h3", {}, "With curl"), curl,
-    make("h3", {}, data?.items ? "Each row" : "The answer"), table(["field", "type", "meaning"], rows),
+    make("h3", {}, data?.items ? "Each row" : "The answer"),
+    rows.length ? table(["field", "type", "meaning"], rows)
+      : make("p", {}, "A file: ", ...Object.keys(contents).flatMap((type, at) => [at ? ", " : "", make("code", {}, type)]), "."),
     make("h3", {}, "Other answers"), table(["status", "meaning"], problems.map(([status, one]) => [status, one.description])));
   told();
   const details = make("details", {},

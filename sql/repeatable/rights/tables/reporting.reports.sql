@@ -41,5 +41,10 @@ grant select (
     told_through,
     requested_at,
     generated_at,
-    expires_at
+    expires_at,
+    uri,
+    sha256,
+    key_provider,
+    key_version,
+    wrapped_key
 ) on table reporting.reports to lyceum_learner, lyceum_trainer, lyceum_org_admin;

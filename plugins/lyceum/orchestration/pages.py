@@ -50,7 +50,7 @@ def create_pages(settings: Settings) -> FastAPI:
     from fastapi import Depends, FastAPI
 
     from lyceum.analytics.documentation import CONTENT_SECURITY_POLICY as DBT_POLICY
-    from lyceum.reporting.page import CONTENT_SECURITY_POLICY as REPORT_POLICY
+    from lyceum.reporting.rendering import CONTENT_SECURITY_POLICY as REPORT_POLICY
     from lyceum.reporting.shelf import documentation_page, quality_folder
 
     pages = FastAPI(title="Lyceum", docs_url=None, redoc_url=None, openapi_url=None, dependencies=[Depends(get_user)])

@@ -36,10 +36,11 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Strip:
-    """One row of marks, the newest to the right."""
+    """One row of marks, the newest to the right, and what is said beside the newest."""
 
     label: str
     marks: tuple[Mark, ...]
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +141,14 @@ def strips(rows: Sequence[Strip], description: str) -> Markup:
                     f"mark {mark.kind}", x, y, mark.title, _SHAPES[mark.kind]
                 )
             )
-    return _drawing(gutter + max(widest, 1) * cell + 8, 12 + 24 * max(len(rows), 1), description, parts)
+        if row.note:
+            parts.append(
+                Markup('<text class="axis" x="{}" y="{}">{}</text>').format(
+                    gutter + widest * cell + 10, y + 11, row.note
+                )
+            )
+    beside = 6 * max((len(row.note) for row in rows), default=0)
+    return _drawing(gutter + max(widest, 1) * cell + 8 + beside, 12 + 24 * max(len(rows), 1), description, parts)
 
 
 def lanes(rows: Sequence[Lane], description: str) -> Markup:
@@ -164,7 +172,7 @@ def lanes(rows: Sequence[Lane], description: str) -> Markup:
         )
         if not row.cells:
             continue
-        step = min((width - gutter - _RIGHT) / len(row.cells), 26.0)
+        step = min((width - gutter - _RIGHT) / len(row.cells), 40.0)
         bar = max(step - 2, 1.0)
         top = max([cell.size for cell in row.cells]) or 1.0
         for index, cell in enumerate(row.cells):

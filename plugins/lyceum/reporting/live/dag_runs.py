@@ -53,7 +53,7 @@ def dag_chart(dags: tuple[DagHistory, ...]) -> Chart | None:
     ran = [dag for dag in dags if dag.runs]
     if not ran:
         return None
-    rows = [Strip(dag.dag_id, tuple(_mark(dag, run) for run in dag.runs)) for dag in ran]
+    rows = [Strip(dag.dag_id, tuple(_mark(dag, run) for run in dag.runs), _note(dag)) for dag in ran]
     failed = sum(dag.has_failed for dag in ran)
     return Chart(
         strips(rows, f"The last runs of {len(ran)} DAGs, oldest to newest; the newest run of {failed} of them failed."),
@@ -71,6 +71,14 @@ def dag_chart(dags: tuple[DagHistory, ...]) -> Chart | None:
             for dag in ran
         ),
     )
+
+
+def _note(dag: DagHistory) -> str:
+    """Say when the newest run began and how long it took."""
+    last = dag.runs[-1]
+    when = "not begun yet" if last.started_at is None else f"{last.started_at:%d %b %H:%M} UTC"
+    took = f"{last.state}, {duration_words(last.seconds)}" if last.seconds is not None else last.state
+    return f"{when}, {took}" + (", paused" if dag.is_paused else "")
 
 
 def _mark(dag: DagHistory, run: DagRun) -> Mark:

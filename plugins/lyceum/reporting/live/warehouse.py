@@ -17,7 +17,7 @@ from lyceum.reporting.live.findings import Answer, Finding, answer_of, finding_o
 from lyceum.reporting.live.snapshot import age_seconds, snapshot
 from lyceum.reporting.rendering import duration_words
 
-RECENT_WORK = 8
+RECENT_WORK = 5
 """Works of each kind that the page lists."""
 
 MEASURED_SECONDS = 0.5 * HOUR
@@ -158,7 +158,7 @@ class WarehouseFacts:
             return Answer(
                 "neutral",
                 "The warehouse is ready and empty",
-                "There is no organization yet. Add one: lyceum organization add; then drop a delivery into its landing folder, "
+                "There is no organization yet. Add one: `lyceum organization add`; then drop a delivery into its landing folder, "
                 "or add a source.",
             )
         return answer_of(self.findings, good=self._good(), question="The warehouse needs somebody")
@@ -281,7 +281,7 @@ def _unmeasured(facts: WarehouseFacts) -> Iterator[Finding]:
         "monitor_warehouse",
         "Nobody watches",
         f"The warehouse {when}, so alerts may be missing. Expected every five minutes: look at the last runs of "
-        "monitor_warehouse, or run lyceum monitor.",
+        "`monitor_warehouse`, or run `lyceum monitor`.",
         "warning",
     )
 
@@ -294,7 +294,7 @@ def _failed_dags(facts: WarehouseFacts) -> Iterator[Finding]:
                 "task_failed",
                 dag.dag_id,
                 "Run failed",
-                f"The last run of {dag.dag_id} failed. Expected success: open the run in Airflow and read its log.",
+                f"The last run of `{dag.dag_id}` failed. Expected success: open the run in Airflow and read its log.",
                 "bad",
                 "task_failed",
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -32,7 +33,7 @@ class LyceumPlugin(AirflowPlugin):
         {
             "name": "Lyceum pages",
             "url_prefix": PREFIX,
-            "app": PagesWhenAsked(lambda: Settings.from_environment(os.environ, Path.cwd())),
+            "app": PagesWhenAsked(lambda: Settings.from_environment(os.environ, Path.cwd()), lambda: datetime.now(UTC)),
         }
     ]
     external_views: ClassVar[list[Any]] = [

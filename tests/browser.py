@@ -73,7 +73,7 @@ class Browser:
                 found = self.evaluate(asked)
             except AssertionError as error:
                 # The page has gone to another one just now.
-                if "context" not in str(error):
+                if "context" not in str(error) and "navigated" not in str(error):
                     raise
                 found = None
             if found:
@@ -101,6 +101,11 @@ class Browser:
         self.wait(f"document.querySelector({json.dumps(selector)}) !== null")
         self.evaluate(f"document.querySelector({json.dumps(selector)}).focus()")
         self.call("Input.insertText", text=text)
+
+    def click(self, selector: str) -> None:
+        """Click on something, once it is there. What it leads to begins after this has returned."""
+        self.wait(f"document.querySelector({json.dumps(selector)}) !== null")
+        self.evaluate(f"void setTimeout(() => document.querySelector({json.dumps(selector)}).click(), 0)")
 
     def picture(self, file: Path) -> None:
         """Keep a picture of the whole page."""

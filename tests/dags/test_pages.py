@@ -202,7 +202,7 @@ def visitor(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         tab.open(served.address)
         tab.fill("input[name=username]", "admin")
         tab.fill("input[name=password]", administrator_password(served.settings))
-        tab.evaluate("document.querySelector('button[type=submit]').click()")
+        tab.click("button[type=submit]")
         tab.wait("!location.pathname.startsWith('/auth')")
         yield Visitor(tab, served, folder)
 
@@ -240,11 +240,15 @@ def test_a_person_sees_an_empty_a_filled_a_failing_and_an_unreachable_warehouse(
             assert visitor.in_page("page.documentElement.scrollWidth <= page.documentElement.clientWidth")
     visitor.browser.dress()
 
+    _run_dags(warehouse, clock)
     raise_alert(warehouse.target, None, "task_failed", "build_analytics.publish", "The task publish failed for good.")
     raise_alert(warehouse.target, None, "audit_gap", "audit", "Part of the log was gone.")
     told = visitor.look(*WAREHOUSE)
     assert "The warehouse needs somebody: audit gap, audit" in told
     assert "build_analytics.publish" in told
+    assert "The last run of refresh_learner_summary failed." in told
+    assert "4 min 0 s" in visitor.in_page("page.querySelector('#runs svg').textContent")
+    assert visitor.in_page("page.querySelectorAll('#runs svg .mark.critical').length") == 1
     # The runbook's own words stand beside the first finding.
     assert "Find out who rotated or removed it" in told
     told = visitor.look(*RETENTION)
@@ -256,7 +260,11 @@ def test_a_person_sees_an_empty_a_filled_a_failing_and_an_unreachable_warehouse(
         assert "lyceum status" in told
         assert warehouse.settings.warehouse_database not in told
         visitor.look("lyceum-audit-retention", "The warehouse does not answer", 503)
-    visitor.look(*WAREHOUSE)
+    # The page itself leads back, once the warehouse is there again.
+    visitor.in_page("void setTimeout(() => page.querySelector('.banner a').click(), 0)")
+    visitor.browser.wait(
+        "document.querySelector('iframe').contentDocument.body.innerText.includes('Keeping or proof is in doubt')"
+    )
 
 
 def _fill(warehouse: Warehouse, clock: datetime) -> None:
@@ -273,6 +281,31 @@ def _fill(warehouse: Warehouse, clock: datetime) -> None:
             insert into ops.backup_runs (run_id, kind, backup, begun_at, ended_at, is_success, byte_length)
             values (gen_random_uuid(), 'backup', '20261101T000000Z-0001', now(), now(), true, 12345678)
             """
+        )
+
+
+def _run_dags(warehouse: Warehouse, clock: datetime) -> None:
+    """Leave in Airflow's tables what its scheduler leaves of a run that succeeded and one that failed."""
+    metadata = warehouse.administrator.with_database(warehouse.settings.airflow_database)
+    with connect(metadata, autocommit=True) as connection:
+        connection.execute("insert into dag_bundle (name) values ('pages') on conflict do nothing")
+        connection.execute(
+            """
+            insert into dag (
+                dag_id, is_paused, is_stale, bundle_name, timetable_type, partition_mapper_info, max_active_tasks,
+                max_consecutive_failed_dag_runs, has_task_concurrency_limits
+            ) values ('refresh_learner_summary', false, false, 'pages', '', '{}', 1, 0, false)
+            """
+        )
+        connection.execute(
+            """
+            insert into dag_run (dag_id, run_id, run_type, run_after, state, start_date, end_date)
+            select
+                'refresh_learner_summary', state, 'scheduled', %(clock)s, state,
+                %(clock)s - interval '5 minutes', %(clock)s - interval '1 minute'
+            from unnest(array['success', 'failed']) as states (state)
+            """,
+            {"clock": clock},
         )
 
 

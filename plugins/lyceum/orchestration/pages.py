@@ -9,7 +9,7 @@ import logging
 import re
 import threading
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,21 +43,22 @@ _HEADERS = {
 class PagesWhenAsked:
     """The application, made by the first request: only the API server ever gets one, and importing Airflow's API is slow."""
 
-    def __init__(self, settings: Callable[[], Settings]) -> None:
-        """Take what reads the settings."""
+    def __init__(self, settings: Callable[[], Settings], clock: Callable[[], datetime]) -> None:
+        """Take what reads the settings, and the clock by which pages are told."""
         self._settings = settings
+        self._clock = clock
         self._pages: FastAPI | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
         if self._pages is None:
-            self._pages = create_pages(self._settings())
+            self._pages = create_pages(self._settings(), self._clock)
         await self._pages(scope, receive, send)
 
 
 def create_pages(
     settings: Settings,
-    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    clock: Callable[[], datetime],
     dag_history: Callable[[], tuple[DagHistory, ...] | None] | None = None,
 ) -> FastAPI:
     """Return the application that serves the pages of one home to whoever Airflow knows.

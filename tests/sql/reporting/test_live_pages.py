@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -342,7 +343,7 @@ def test_the_chain_is_proven_by_its_head_and_doubted_without(told: Told, tenant:
         ensure_audit_partitions(pipeline)
         for number in range(2):
             record_access(pipeline, Access("report_read", f"report {number}"))
-            assert seal_audit_batches(pipeline, heads_of_home(told.warehouse.settings)).batch is not None
+            _seal(pipeline, heads_of_home(told.warehouse.settings))
     now = datetime.now(UTC)
     heads = heads_of_home(told.warehouse.settings)
     head = heads.last()
@@ -373,6 +374,13 @@ def test_the_chain_is_proven_by_its_head_and_doubted_without(told: Told, tenant:
     told.run("alter table audit.batches disable trigger user")
     told.run("update audit.batches set previous_hash = '\\x00' where batch_id = 2")
     assert ("audit_chain", "audit") in subjects(told.retention_at(now))
+
+
+def _seal(pipeline: Connection, heads: FileHeads) -> None:
+    """Seal what is there. A transaction of another test that ends at this very moment is waited for by the next call."""
+    deadline = time.monotonic() + 60
+    while seal_audit_batches(pipeline, heads).batch is None:
+        assert time.monotonic() < deadline
 
 
 def _kept(folder: Any, head: Head) -> FileHeads:
@@ -407,7 +415,7 @@ def test_refusals_failures_and_changes_of_rights_are_counted_by_day(told: Told) 
         ensure_audit_partitions(pipeline)
     row = """
         insert into audit.audit_logs (occurred_at, action, resource, decision, source, server_id)
-        select now() - make_interval(mins => number), %s, 'something', %s, %s, 1 from generate_series(1, %s) as numbers (number)
+        select now(), %s, 'something', %s, %s, 1 from generate_series(1, %s) as numbers (number)
     """
     for action, decision, source, count in (
         ("log_in", "denied", "server_log", 3),

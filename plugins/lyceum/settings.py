@@ -370,9 +370,8 @@ def _openlineage_url(value: str | None, cwd: Path) -> str | None:
     """Return the address; a `file://` one of an absolute path."""
     if not value:
         return None
-    if value.startswith(_FILE_URL):
-        path = Path(unquote(value.removeprefix(_FILE_URL)))
-        return f"{_FILE_URL}{quote(str((cwd / path.expanduser()).absolute()))}"
+    if value.startswith("file://"):
+        return store_url(value, cwd)
     if value.startswith(("https://", "http://")) and urlsplit(value).hostname:
         return value
     # The value may hold a key: no message quotes it.

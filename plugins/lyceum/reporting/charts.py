@@ -36,10 +36,31 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Strip:
-    """One row of marks, the newest to the right."""
+    """One row of marks, the newest to the right, and what is said beside the newest."""
 
     label: str
     marks: tuple[Mark, ...]
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One partition in a lane: `kind` (kept, held, expired, ahead) chooses shape and colour, `size` how high it is."""
+
+    kind: str
+    size: float
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """The partitions of one table, the oldest to the left; `first` and `last` name the ends of its time."""
+
+    label: str
+    note: str
+    first: str
+    last: str
+    cells: tuple[Cell, ...]
 
 
 def stacked_columns(
@@ -102,7 +123,7 @@ def stacked_columns(
 
 def strips(rows: Sequence[Strip], description: str) -> Markup:
     """Draw one row of marks per strip: a tick for met, triangles and crosses for what was not, a dot where nothing was told."""
-    cell, gutter = 14, 176
+    cell, gutter = 14, max([176, *(7 * len(row.label) + 8 for row in rows)])
     widest = max((len(row.marks) for row in rows), default=0)
     parts = []
     for position, row in enumerate(rows):
@@ -120,7 +141,69 @@ def strips(rows: Sequence[Strip], description: str) -> Markup:
                     f"mark {mark.kind}", x, y, mark.title, _SHAPES[mark.kind]
                 )
             )
-    return _drawing(gutter + max(widest, 1) * cell + 8, 12 + 24 * max(len(rows), 1), description, parts)
+        if row.note:
+            parts.append(
+                Markup('<text class="axis" x="{}" y="{}">{}</text>').format(
+                    gutter + widest * cell + 10, y + 11, row.note
+                )
+            )
+    beside = 6 * max((len(row.note) for row in rows), default=0)
+    return _drawing(gutter + max(widest, 1) * cell + 8 + beside, 12 + 24 * max(len(rows), 1), description, parts)
+
+
+def lanes(rows: Sequence[Lane], description: str) -> Markup:
+    """Draw one lane of columns per table: a column is as high as the root of its size beside the greatest of its lane.
+
+    What is held wears a triangle, what has expired a cross, what is made ahead is an outline.
+    """
+    gutter, tall, high = 232, 58, 28
+    width = _WIDTH
+    parts: list[Markup] = []
+    for position, row in enumerate(rows):
+        base = 36 + position * tall
+        parts.append(
+            Markup('<text class="label" x="{}" y="{}" text-anchor="end">{}</text>').format(
+                gutter - 12, base - 10, row.label
+            )
+            + Markup('<text class="axis" x="{}" y="{}" text-anchor="end">{}</text>').format(
+                gutter - 12, base + 4, row.note
+            )
+            + Markup('<line class="grid" x1="{}" x2="{}" y1="{}" y2="{}"/>').format(gutter, width - _RIGHT, base, base)
+        )
+        if not row.cells:
+            continue
+        step = min((width - gutter - _RIGHT) / len(row.cells), 40.0)
+        bar = max(step - 2, 1.0)
+        top = max([cell.size for cell in row.cells]) or 1.0
+        for index, cell in enumerate(row.cells):
+            x, height = gutter + index * step, max(high * math.sqrt(max(cell.size, 0.0) / top), 2.0)
+            parts.append(
+                Markup('<g class="cell {}"><title>{}</title><rect x="{}" y="{}" width="{}" height="{}"/>{}</g>').format(
+                    cell.kind,
+                    cell.title,
+                    _n(x),
+                    _n(base - height),
+                    _n(bar),
+                    _n(height),
+                    _above(cell.kind, x + bar / 2, base - height - 2),
+                )
+            )
+        parts.append(
+            Markup('<text class="axis" x="{}" y="{}">{}</text>').format(gutter, base + 14, row.first)
+            + Markup('<text class="axis" x="{}" y="{}" text-anchor="end">{}</text>').format(
+                _n(max(gutter + len(row.cells) * step, gutter + 150)), base + 14, row.last
+            )
+        )
+    return _drawing(width, 8 + tall * max(len(rows), 1), description, parts)
+
+
+def _above(kind: str, middle: float, y: float) -> Markup:
+    """Return what a cell wears on its head, so that colour is not all that tells it apart."""
+    if kind == "held":
+        return Markup('<path d="M{} {} l4 -6 l-8 0 Z"/>').format(_n(middle), _n(y))
+    if kind == "expired":
+        return Markup('<path class="cross" d="M{} {} l5 -5 m-5 0 l5 5"/>').format(_n(middle - 2.5), _n(y))
+    return Markup("")
 
 
 def sparkline(values: Sequence[float], description: str) -> Markup:

@@ -158,6 +158,8 @@ class Freshness:
     pending_hours: int
     oldest_pending: datetime | None
     last_collected_at: datetime | None
+    open_weeks: int
+    oldest_open_week: date | None
 
     @property
     def days_behind(self) -> int:

@@ -4,24 +4,20 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from lyceum.database import Connection
 from lyceum.errors import ConfigurationError
 from lyceum.reporting.audits import build_checks, build_expectations, view_standings
+from lyceum.reporting.counts import read_alerts, read_freshness, read_refusals, read_volumes
 from lyceum.reporting.facts import (
     HISTORY_BUILDS,
-    HISTORY_DAYS,
     Build,
-    DayVolume,
-    Freshness,
     NothingBuiltError,
-    OpenAlert,
     PastBuild,
     QualityFacts,
-    Refusals,
     SuiteTally,
     in_order,
 )
@@ -56,11 +52,11 @@ def read_facts(
         expectations=build_expectations(connection, settings, audited, slugs, history) if audited else (),
         checks=build_checks(connection, settings, audited, slugs) if audited else (),
         history=history,
-        volumes=_volumes(connection, clock),
-        refusals=_refusals(connection, clock),
-        freshness=_freshness(connection, clock),
+        volumes=read_volumes(connection, clock),
+        refusals=read_refusals(connection, clock),
+        freshness=read_freshness(connection, clock),
         views=view_standings(connection, settings, slugs),
-        alerts=_alerts(connection),
+        alerts=read_alerts(connection),
         later_builds=_number(
             connection, "select count(*) from ops.builds where build_id > %(build)s", {"build": build.build_id}
         ),
@@ -172,127 +168,6 @@ def _history(connection: Connection, build: Build) -> tuple[PastBuild, ...]:
         )
         for past in builds
     )
-
-
-def _volumes(connection: Connection, as_of: datetime) -> tuple[DayVolume, ...]:
-    rows = connection.execute(
-        """
-        select
-            (batches.collected_at at time zone 'UTC')::date,
-            organizations.slug,
-            sum(batches.records_read)::bigint,
-            sum(batches.events_accepted)::bigint,
-            sum(batches.duplicates)::bigint,
-            sum(batches.quarantined)::bigint
-        from ops.batches as batches
-        inner join core.organizations as organizations on batches.organization_id = organizations.organization_id
-        where batches.collected_at >= %(since)s and batches.collected_at <= %(as_of)s
-        group by 1, 2
-        order by 1, 2
-        """,
-        _window(as_of),
-    ).fetchall()
-    return tuple(DayVolume(*row) for row in rows)
-
-
-def _refusals(connection: Connection, as_of: datetime) -> tuple[Refusals, ...]:
-    rows = connection.execute(
-        """
-        with
-
-        refused as (
-
-            select organization_id, source_id, reason, quarantined_at, resolution
-            from stage_one.quarantine
-            where quarantined_at >= %(since)s and quarantined_at <= %(as_of)s
-            union all
-            select rows.organization_id, rosters.source_id, rows.reason, rows.quarantined_at, null
-            from stage_one.roster_quarantine as rows
-            inner join ops.rosters as rosters
-                on rows.organization_id = rosters.organization_id
-                and rows.roster_id = rosters.roster_id
-            where rows.quarantined_at >= %(since)s and rows.quarantined_at <= %(as_of)s
-
-        )
-
-        select
-            (refused.quarantined_at at time zone 'UTC')::date,
-            organizations.slug,
-            sources.name,
-            refused.reason,
-            count(*),
-            count(*) filter (where refused.resolution is null),
-            count(*) filter (where refused.resolution = 'replayed'),
-            count(*) filter (where refused.resolution = 'discarded')
-        from refused
-        inner join core.organizations as organizations on refused.organization_id = organizations.organization_id
-        inner join core.sources as sources
-            on refused.organization_id = sources.organization_id
-            and refused.source_id = sources.source_id
-        group by 1, 2, 3, 4
-        order by 1, 2, 3, 4
-        """,
-        _window(as_of),
-    ).fetchall()
-    return tuple(Refusals(*row) for row in rows)
-
-
-def _freshness(connection: Connection, as_of: datetime) -> tuple[Freshness, ...]:
-    rows = connection.execute(
-        """
-        select
-            organizations.slug,
-            organizations.name,
-            zones.time_zone,
-            coalesce(watermarks.data_version, 0),
-            watermarks.data_as_of,
-            watermarks.closed_through,
-            (%(as_of)s at time zone zones.time_zone)::date - 1,
-            coalesce(pending.hours, 0),
-            pending.oldest,
-            (
-                select max(batches.collected_at)
-                from ops.batches as batches
-                where batches.organization_id = organizations.organization_id and batches.collected_at <= %(as_of)s
-            )
-        from core.organizations as organizations
-        cross join lateral (
-            select candidates.time_zone
-            from core.organization_time_zones as candidates
-            where candidates.organization_id = organizations.organization_id
-            -- The zone in force; for a clock before the first, the first.
-            order by
-                candidates.effective_from <= %(as_of)s desc,
-                case when candidates.effective_from <= %(as_of)s then candidates.effective_from end desc,
-                candidates.effective_from
-            limit 1
-        ) as zones
-        left join ops.organization_watermarks as watermarks
-            on organizations.organization_id = watermarks.organization_id
-        left join lateral (
-            select count(*) as hours, min(hours.collected_hour) as oldest
-            from ops.pending_hours as hours
-            where hours.organization_id = organizations.organization_id
-        ) as pending on true
-        order by organizations.slug
-        """,
-        {"as_of": as_of},
-    ).fetchall()
-    order = {"behind": 0, "waiting": 1, "current": 2, "empty": 3}
-    found = [Freshness(*row) for row in rows]
-    return tuple(sorted(found, key=lambda entry: (order[entry.state], -entry.days_behind, entry.slug)))
-
-
-def _alerts(connection: Connection) -> tuple[OpenAlert, ...]:
-    rows = connection.execute(
-        "select kind, subject, message, raised_at from ops.alerts where resolved_at is null order by raised_at desc limit 50"
-    ).fetchall()
-    return tuple(OpenAlert(*row) for row in rows)
-
-
-def _window(as_of: datetime) -> dict[str, datetime]:
-    first = as_of.astimezone(UTC).date() - timedelta(days=HISTORY_DAYS - 1)
-    return {"as_of": as_of, "since": datetime(first.year, first.month, first.day, tzinfo=UTC)}
 
 
 def _number(connection: Connection, statement: Any, parameters: Mapping[str, object]) -> int:

@@ -119,7 +119,9 @@ def _files() -> Iterator[tuple[str, str]]:
                 f"{FOLDER}/materialized_views/{relation.name}.sql",
                 _HEADER + _LOCK_TIMEOUT + _materialized_view(relation),
             )
-        elif relation.kind == "view" and relation.readers:
+        elif (relation.kind == "view" and relation.readers) or (
+            relation.kind == "table" and relation.is_read_by_definer
+        ):
             yield f"{FOLDER}/tables/{relation.name}.sql", _HEADER + _LOCK_TIMEOUT + _grants(relation)
         elif relation.kind in ("api view", "barrier view"):
             yield f"{FOLDER}/views/{relation.name}.sql", _HEADER + _LOCK_TIMEOUT + _api_view(relation)

@@ -31,6 +31,7 @@ ROLE_PREFIX = "lyceum_"
 DEFINER = "lyceum_definer"
 OWNER = "lyceum_owner"
 AUTHENTICATOR = "lyceum_authenticator"
+MONITOR = "lyceum_monitor"
 PUBLIC = "public"
 LEAF_SCHEMA = "partitions"
 CANDIDATE_SCHEMA = "build"
@@ -163,7 +164,7 @@ ROLES: tuple[DatabaseRole, ...] = (
     *(DatabaseRole(name) for name in database_roles()),
     DatabaseRole(AUTHENTICATOR, member_of=database_roles(), may_log_in=True),
     DatabaseRole("lyceum_pipeline", frozenset({"inherit", "bypassrls"}), (OWNER,), may_log_in=True),
-    DatabaseRole("lyceum_monitor", frozenset({"inherit"}), may_log_in=True, may_be_member_of=("pg_monitor",)),
+    DatabaseRole(MONITOR, frozenset({"inherit"}), may_log_in=True, may_be_member_of=("pg_monitor",)),
 )
 PRODUCT_ROLES = tuple(role.name for role in ROLES)
 
@@ -345,6 +346,14 @@ def _free(*names: str) -> tuple[Relation, ...]:
     return tuple(Relation(name, "table") for name in names)
 
 
+def _counted_tenants(*names: str) -> tuple[Relation, ...]:
+    return tuple(Relation(name, "tenant table", is_read_by_definer=True) for name in names)
+
+
+def _counted(*names: str) -> tuple[Relation, ...]:
+    return tuple(Relation(name, "table", is_read_by_definer=True) for name in names)
+
+
 _TABLES: tuple[Relation, ...] = (
     Relation(
         "core.organizations",
@@ -361,6 +370,7 @@ _TABLES: tuple[Relation, ...] = (
         "tenant table",
         _everybody_of_the_organization(_EITHER_SERVICE),
         columns_of.ORGANIZATION_TIME_ZONES,
+        is_read_by_definer=True,
     ),
     Relation(
         "core.users",
@@ -394,6 +404,7 @@ _TABLES: tuple[Relation, ...] = (
         "tenant table",
         _everybody_of_the_organization(_EITHER_SERVICE),
         columns_of.VIEW_VERSIONS,
+        is_read_by_definer=True,
     ),
     Relation(
         "stage_two.learner_analytics",
@@ -435,37 +446,40 @@ _TABLES: tuple[Relation, ...] = (
     # What the materialized views select.
     Relation("audited.learner_analytics_summary", "tenant table", is_read_by_definer=True),
     Relation("audited.organization_metrics", "tenant table", is_read_by_definer=True),
+    # Beside what is about people: the functions of `monitoring` count and date them.
+    *_counted_tenants(
+        "core.sources",
+        "ops.archives",
+        "ops.batches",
+        "ops.erasures",
+        "ops.partition_archives",
+        "ops.pending_hours",
+        "ops.rosters",
+        "ops.week_states",
+        "stage_one.quarantine",
+        "stage_one.roster_quarantine",
+    ),
     *_private(
         "core.course_aliases",
         "core.objects",
         "core.roster_classes",
         "core.roster_enrollments",
         "core.roster_people",
-        "core.sources",
         "core.user_identities",
         "core.user_profiles",
         "core.verbs",
-        "ops.archives",
         "ops.batch_days",
-        "ops.batches",
         "ops.build_batches",
         "ops.build_users",
-        "ops.erasures",
         "ops.inputs",
         "ops.lrs_cursors",
-        "ops.partition_archives",
-        "ops.pending_hours",
         "ops.pending_users",
         "ops.reconciliation_results",
-        "ops.rosters",
         "ops.user_merges",
         "ops.view_reconciliation_results",
         "ops.view_refresh_organizations",
-        "ops.week_states",
         "stage_one.event_keys",
-        "stage_one.quarantine",
         "stage_one.raw_data_collection",
-        "stage_one.roster_quarantine",
         "stage_one.void_tombstones",
         "stage_two.learner_day_states",
         "stage_two.learner_video_day_states",
@@ -495,26 +509,28 @@ _TABLES: tuple[Relation, ...] = (
     Relation("audit.chain", "table", belongs_to_definer=True, is_read_by_owner=True),
     *_free("audit.known_rights", "audit.log_files", "audit.log_sessions"),
     Relation("audit.audit_ids", "sequence"),
-    *_free(
+    *_counted(
         "ops.alerts",
-        "ops.archive_policies",
         "ops.backup_runs",
         "ops.build_steps",
         "ops.builds",
-        "ops.expectation_results",
         "ops.metric_series",
         "ops.metrics",
         "ops.partition_drops",
         "ops.partition_holds",
         "ops.partition_policies",
         "ops.retention_policies",
-        "ops.view_expectation_results",
         "ops.view_refreshes",
+        "ops.warehouse_identity",
+    ),
+    *_free(
+        "ops.archive_policies",
+        "ops.expectation_results",
+        "ops.view_expectation_results",
         "reporting.quality_pages",
         "schema_history.files",
         "schema_history.migrations",
     ),
-    Relation("ops.warehouse_identity", "table", is_read_by_definer=True),
     Relation("ops.quarantine_id", "sequence"),
 )
 
@@ -614,14 +630,15 @@ SCHEMAS: tuple[Schema, ...] = (
     Schema("build"),
     Schema("core", (DEFINER,)),
     Schema("extensions", kept_elsewhere=True),
+    Schema("monitoring", (MONITOR, OWNER)),
     Schema("ops", (DEFINER,)),
     Schema("partitions"),
     Schema("public", (PUBLIC,), kept_elsewhere=True),
     Schema("reporting"),
     Schema("rights"),
     Schema("schema_history", (OWNER,), kept_elsewhere=True),
-    Schema("server_statistics", ("lyceum_monitor",), kept_elsewhere=True),
-    Schema("stage_one"),
+    Schema("server_statistics", (MONITOR,), kept_elsewhere=True),
+    Schema("stage_one", (DEFINER,)),
     Schema("stage_three", (DEFINER,)),
     Schema("stage_two"),
 )
@@ -677,6 +694,32 @@ FUNCTIONS: tuple[Function, ...] = (
         "auth/function_warehouse_id.sql",
         is_definer=True,
         executors=(OWNER, *database_roles(("learner", "trainer", "org_admin"))),
+    ),
+    # What the pages in Airflow and the data-quality report ask: nothing in an answer is about a person.
+    *(
+        Function(
+            f"monitoring.{signature}",
+            f"monitoring/{signature.partition('(')[0]}.sql",
+            is_definer=True,
+            executors=(MONITOR, OWNER),
+        )
+        for signature in (
+            "accesses(timestamp with time zone,timestamp with time zone)",
+            "alerts()",
+            "audit_chain()",
+            "backups(integer)",
+            "erasures(integer)",
+            "freshness(timestamp with time zone)",
+            "holds()",
+            "newest_samples(text[])",
+            "partitions()",
+            "recent_work(integer)",
+            "refusals(timestamp with time zone,timestamp with time zone)",
+            "row_policies()",
+            "table_policies()",
+            "view_freshness()",
+            "volumes(timestamp with time zone,timestamp with time zone)",
+        )
     ),
     Function(
         "rights.open_day()", "rights/functions/open_day.sql", is_definer=True, executors=database_roles(("trainer",))

@@ -11,9 +11,9 @@ import logging
 from typing import Final
 
 from lyceum.errors import LyceumError
-from lyceum.reporting.page import CONTENT_SECURITY_POLICY
 from lyceum.reporting.people.downloads import FILE_COLUMNS, MEDIA_TYPES, ReportFile
 from lyceum.reporting.people.sealed import Format
+from lyceum.reporting.rendering import CONTENT_SECURITY_POLICY
 from lyceum.serving.problems import Problem, unavailable
 from lyceum.serving.questions import Answer, Question, Reading, Source
 from lyceum.serving.transactions import Statement

@@ -10,7 +10,6 @@ begin
     return (select identity.warehouse_id from ops.warehouse_identity as identity);
 end;
 $$;
-grant select on ops.warehouse_identity to lyceum_definer;
 alter function auth.warehouse_id() owner to lyceum_definer;
 revoke all on function auth.warehouse_id() from public;
 grant execute on function auth.warehouse_id() to lyceum_owner, lyceum_learner, lyceum_trainer, lyceum_org_admin;

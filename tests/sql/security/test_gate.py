@@ -14,7 +14,7 @@ from lyceum.cli import main
 from lyceum.database import Connection, ConnectionTarget
 from lyceum.partitions import ensure_for_dates
 from lyceum.security.gate import Finding, Kind
-from lyceum.security.rights import RELATIONS
+from lyceum.security.rights import FUNCTIONS, MONITOR, RELATIONS
 from lyceum.settings import Settings
 from sql.security.departures import check_security, is_ours  # type: ignore[import-not-found]
 from warehouse import SharedServer, Warehouse
@@ -110,15 +110,15 @@ BREACHES: list[tuple[str, Kind, str, str]] = [
         "a foreign table",
     ),
     ("create sequence ops.numbers", "relation unknown", "ops.numbers", "a sequence"),
-    ("drop table ops.alerts", "relation absent", "ops.alerts", "nothing"),
+    ("drop table ops.archive_policies", "relation absent", "ops.archive_policies", "nothing"),
     (
-        "drop table ops.alerts; create view ops.alerts with (security_invoker) as select 1 as one",
+        "drop table ops.archive_policies; create view ops.archive_policies with (security_invoker) as select 1 as one",
         "relation kind",
-        "ops.alerts",
+        "ops.archive_policies",
         "a view",
     ),
     ("alter table ops.alerts add column organization_id bigint", "relation kind", "ops.alerts", "organization_id"),
-    ("alter table core.sources owner to lyceum_definer", "relation owner", "core.sources", "lyceum_definer"),
+    ("alter table core.verbs owner to lyceum_definer", "relation owner", "core.verbs", "lyceum_definer"),
     (
         "alter materialized view stage_three.mv_organization_metrics owner to current_user",
         "relation owner",
@@ -360,11 +360,16 @@ def test_a_role_that_is_gone_is_found(connection: Connection, settings: Settings
     findings = check_security(connection, settings)
     assert findings[0].kind == "role absent"
     # Who is not there has not the right that it should have, and somebody else has it.
-    assert sorted((finding.kind, finding.name) for finding in findings) == [
-        ("grant", "server_statistics"),
-        ("grant missing", "server_statistics"),
+    of_monitoring = {
+        "monitoring",
+        "server_statistics",
+        *(function.signature for function in FUNCTIONS if MONITOR in function.executors),
+    }
+    assert {(finding.kind, finding.name) for finding in findings} == {
         ("role absent", "lyceum_monitor"),
-    ]
+        *(("grant", name) for name in of_monitoring),
+        *(("grant missing", name) for name in of_monitoring),
+    }
 
 
 def test_a_table_that_has_lost_a_column_of_its_policies_is_found(connection: Connection, settings: Settings) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import jinja2
 
-from lyceum.reporting.page import CONTENT_SECURITY_POLICY
 from lyceum.reporting.people.contents import Contents, shown
 from lyceum.reporting.people.drawings import draw
+from lyceum.reporting.rendering import CONTENT_SECURITY_POLICY
 
 
 def render_html(contents: Contents) -> bytes:

@@ -41,3 +41,4 @@ grant select (
     effective_from,
     time_zone
 ) on table core.organization_time_zones to lyceum_learner, lyceum_trainer, lyceum_org_admin, lyceum_service, lyceum_analyst;
+grant select on table core.organization_time_zones to lyceum_definer;

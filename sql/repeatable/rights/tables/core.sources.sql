@@ -8,3 +8,4 @@ drop policy if exists org_admin_select on core.sources;
 drop policy if exists service_select on core.sources;
 drop policy if exists analyst_select on core.sources;
 drop policy if exists auditor_select on core.sources;
+grant select on table core.sources to lyceum_definer;

@@ -8,3 +8,4 @@ drop policy if exists org_admin_select on ops.archives;
 drop policy if exists service_select on ops.archives;
 drop policy if exists analyst_select on ops.archives;
 drop policy if exists auditor_select on ops.archives;
+grant select on table ops.archives to lyceum_definer;

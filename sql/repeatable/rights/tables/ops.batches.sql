@@ -8,3 +8,4 @@ drop policy if exists org_admin_select on ops.batches;
 drop policy if exists service_select on ops.batches;
 drop policy if exists analyst_select on ops.batches;
 drop policy if exists auditor_select on ops.batches;
+grant select on table ops.batches to lyceum_definer;

@@ -8,3 +8,4 @@ drop policy if exists org_admin_select on ops.erasures;
 drop policy if exists service_select on ops.erasures;
 drop policy if exists analyst_select on ops.erasures;
 drop policy if exists auditor_select on ops.erasures;
+grant select on table ops.erasures to lyceum_definer;

@@ -8,3 +8,4 @@ drop policy if exists org_admin_select on ops.partition_archives;
 drop policy if exists service_select on ops.partition_archives;
 drop policy if exists analyst_select on ops.partition_archives;
 drop policy if exists auditor_select on ops.partition_archives;
+grant select on table ops.partition_archives to lyceum_definer;

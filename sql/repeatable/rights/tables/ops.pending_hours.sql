@@ -8,3 +8,4 @@ drop policy if exists org_admin_select on ops.pending_hours;
 drop policy if exists service_select on ops.pending_hours;
 drop policy if exists analyst_select on ops.pending_hours;
 drop policy if exists auditor_select on ops.pending_hours;
+grant select on table ops.pending_hours to lyceum_definer;

@@ -8,3 +8,4 @@ drop policy if exists org_admin_select on ops.rosters;
 drop policy if exists service_select on ops.rosters;
 drop policy if exists analyst_select on ops.rosters;
 drop policy if exists auditor_select on ops.rosters;
+grant select on table ops.rosters to lyceum_definer;

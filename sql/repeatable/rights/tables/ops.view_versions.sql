@@ -43,3 +43,4 @@ grant select (
     data_version,
     window_ends_on
 ) on table ops.view_versions to lyceum_learner, lyceum_trainer, lyceum_org_admin, lyceum_service, lyceum_analyst;
+grant select on table ops.view_versions to lyceum_definer;

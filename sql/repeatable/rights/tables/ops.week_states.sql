@@ -8,3 +8,4 @@ drop policy if exists org_admin_select on ops.week_states;
 drop policy if exists service_select on ops.week_states;
 drop policy if exists analyst_select on ops.week_states;
 drop policy if exists auditor_select on ops.week_states;
+grant select on table ops.week_states to lyceum_definer;

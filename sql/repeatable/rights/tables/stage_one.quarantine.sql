@@ -8,3 +8,4 @@ drop policy if exists org_admin_select on stage_one.quarantine;
 drop policy if exists service_select on stage_one.quarantine;
 drop policy if exists analyst_select on stage_one.quarantine;
 drop policy if exists auditor_select on stage_one.quarantine;
+grant select on table stage_one.quarantine to lyceum_definer;

@@ -26,6 +26,7 @@ from lyceum.database import ConnectionTarget, Login
 from lyceum.partitions import ensure_for_dates
 from lyceum.security.rights import (
     FUNCTIONS,
+    MONITOR,
     PRODUCT_ROLES,
     RELATIONS,
     ROLE_PREFIX,
@@ -113,6 +114,8 @@ class Actor:
     target: ConnectionTarget
     situations: Callable[[], tuple[Situation, ...]]
     is_api: bool = False
+    of_product: str = ""
+    """The product's role whose own login this is, where it has rights of its own without becoming anybody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,14 +213,13 @@ def statement(found: Found, action: str) -> str:
             raise ValueError(action)
 
 
-def expected(found: Found, action: str, situation: Situation, *, is_api: bool, are_schemas_open: bool) -> Answer:
+def expected(
+    found: Found, action: str, situation: Situation, *, is_api: bool, are_schemas_open: bool, of_product: str = ""
+) -> Answer:
     """Return what the description of rights says of a cell. `own` of 1 means some."""
     role = situation.current
-    is_usable = are_schemas_open or (
-        role is not None and ROLE_PREFIX + role in USERS_OF_SCHEMA[found.schema]
-        if found.schema in USERS_OF_SCHEMA
-        else False
-    )
+    asking = of_product if role is None else ROLE_PREFIX + role
+    is_usable = are_schemas_open or asking in USERS_OF_SCHEMA.get(found.schema, ())
     is_usable = is_usable or found.schema == "public" or (is_api and role is None and found.schema in OF_THE_API)
     if found.kind == "f":
         function = EXECUTORS.get(_signature(found.name))
@@ -225,7 +227,7 @@ def expected(found: Found, action: str, situation: Situation, *, is_api: bool, a
             function is not None
             and (
                 function.is_public
-                or (role is not None and ROLE_PREFIX + role in function.executors)
+                or asking in function.executors
                 or (is_api and role is None and found.column in FUNCTIONS_OF_THE_API)
             )
         )
@@ -388,7 +390,7 @@ def actors(world: World, shared_server: SharedServer) -> Iterator[tuple[Actor, .
         )
     tenants = [ROLE_PREFIX + role for role in TENANT_ROLES]
     with login(world) as stranger, login(world, *tenants) as twin, login(world, "lyceum_analyst") as analyst:
-        api, monitor = twin, stranger
+        api, monitor, role_of_monitor = twin, stranger, ""
         if shared_server.database_url is not None:
             named = sql.Identifier(twin.user)
             for schema in OF_THE_API:
@@ -402,6 +404,7 @@ def actors(world: World, shared_server: SharedServer) -> Iterator[tuple[Actor, .
         else:
             api = database.login_target(world.warehouse.administrator, shared_server.settings, Login.API)
             monitor = database.login_target(world.warehouse.administrator, shared_server.settings, Login.MONITOR)
+            role_of_monitor = MONITOR
         world.connection.execute(
             "insert into auth.logins (login_name, role, organization_id) values (%s, 'analyst', %s)",
             [analyst.user, HERE],
@@ -419,7 +422,12 @@ def actors(world: World, shared_server: SharedServer) -> Iterator[tuple[Actor, .
                 lambda: (Situation("a token, no role", None, "org_admin", (token(),)),),
                 is_api=True,
             ),
-            Actor("the monitor's login", monitor, lambda: (Situation("a token", None, None, (token(),), refused),)),
+            Actor(
+                "the monitor's login",
+                monitor,
+                lambda: (Situation("a token", None, None, (token(),), refused),),
+                of_product=role_of_monitor,
+            ),
             Actor("a login of nobody", stranger, lambda: (Situation("a token", None, None, (token(),), refused),)),
             Actor(
                 "an analyst who connects directly",
@@ -459,7 +467,14 @@ def run(actor: Actor, objects: list[Found], *, are_schemas_open: bool, only: str
                     if action == "call" and answer.sqlstate != REFUSED:
                         # It ran, whatever it makes of nulls.
                         answer = Answer()
-                    wanted = expected(found, action, situation, is_api=is_api, are_schemas_open=are_schemas_open)
+                    wanted = expected(
+                        found,
+                        action,
+                        situation,
+                        is_api=is_api,
+                        are_schemas_open=are_schemas_open,
+                        of_product=actor.of_product,
+                    )
                     if replace(answer, own=min(answer.own, 1)) != wanted:
                         wrong.append(f"{actor.name} ({situation.name}), {action} {found.name}: {answer}, not {wanted}")
     return situations, cells, wrong

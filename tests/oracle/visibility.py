@@ -91,7 +91,8 @@ def visible(asking: Asking, scenario: Scenario) -> dict[str, set[Key]]:
         return {"audit_logs": everything["audit_logs"] if here is None else of_organization["audit_logs"]}
     if asking.role == "org_admin":
         # What is addressed to a person is that person's.
-        of_all = {"reports": {key for key in of_organization["reports"] if key[1] == "organization"}}
+        own = {key for key in of_organization["reports"] if key[1] == "organization"}
+        of_all = {"reports": own, "report_files": own}
         return {view: keys for view, keys in of_organization.items() if view != "audit_logs"} | of_all
     if asking.role == "analyst":
         shown = ("courses", "aggregated_analytics", "learner_courses", "summary", "metrics")
@@ -134,13 +135,13 @@ def _of_person(asking: Asking, scenario: Scenario, of_organization: dict[str, se
         course for organization, learner, course in scenario.learner_courses if (organization, learner) == (here, user)
     }
     is_trainer = asking.role == "trainer"
+    reports = {key for key in of_organization["reports"] if key[2] == user and (is_trainer or key[1] == "learner")}
     seen: dict[str, set[Key]] = {
         "courses": {(here, course) for course in belongs_to},
         "enrollments": {(here, user, part.course, part.role) for part in mine},
         "summary": {key for key in of_organization["summary"] if key[1] == user},
-        "reports": {
-            key for key in of_organization["reports"] if key[2] == user and (is_trainer or key[1] == "learner")
-        },
+        "reports": reports,
+        "report_files": reports,
         "learner_analytics": {
             _learner_key(row)
             for row in scenario.learner_days
@@ -237,6 +238,7 @@ def _everything(scenario: Scenario) -> dict[str, set[Key]]:
         "metrics": organizations,
         "audit_logs": set(scenario.audited),
         "reports": set(scenario.reports),
+        "report_files": set(scenario.reports),
     }
 
 

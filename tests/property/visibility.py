@@ -63,6 +63,7 @@ SHOWN: Final[Mapping[str, Shown]] = {
     "summary": Shown("learner_analytics_summary", "organization_id, learner_id, course_id", None),
     "metrics": Shown("organization_metrics", "organization_id", None),
     "reports": Shown("reports", "organization_id, kind, owner_user_id", "reporting.reports"),
+    "report_files": Shown("report_files", "organization_id, kind, owner_user_id", "reporting.reports"),
     "audit_logs": Shown("audit_logs", "organization_id, resource", "audit.audit_logs"),
 }
 _SCHEMAS = "core, ops, stage_two, stage_three, audit, reporting"

@@ -128,6 +128,7 @@ CONSUMERS: tuple[Consumer, ...] = (
         may_be_forced=True,
         readers=(
             "dbt_project/models/staging/stg_raw__events.sql",
+            "plugins/lyceum/lineage/batch_days.py",
             "sql/queries/audits/raw_contract/events.rows.sql",
             "sql/queries/audits/raw_contract/vocabulary.measures.sql",
             "sql/queries/reconciliation/hours_equal_states.sql",

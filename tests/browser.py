@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -36,12 +37,13 @@ os.execv(sys.argv[3], sys.argv[3:])
 
 @dataclass
 class Tab:
-    """One page. `requests` are the addresses that it asked for, `complaints` what its console said."""
+    """One page. `requests` are the addresses that it asked for, `complaints` what its console said, `errors` the errors among them."""
 
     browser: Browser
     session: str
     requests: list[str] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
 
     def send(self, method: str, **parameters: Any) -> dict[str, Any]:
         """Send a command and return its result."""
@@ -67,11 +69,54 @@ class Tab:
         return told["result"].get("value")
 
     def until(self, expression: str) -> Any:
-        """Return the value of an expression once it is true."""
+        """Return the value of an expression once it is true of the page, which may be another one meanwhile."""
         deadline = time.monotonic() + _SECONDS
-        while not (found := self.value(expression)):
-            assert time.monotonic() < deadline, expression
-        return found
+        asked = f"(() => {{ try {{ return {expression} }} catch (error) {{ return null }} }})()"
+        while True:
+            try:
+                found = self.value(asked)
+            except AssertionError as error:
+                # The page has gone to another one just now.
+                if "context" not in str(error) and "navigated" not in str(error):
+                    raise
+                found = None
+            if found:
+                return found
+            assert time.monotonic() < deadline, f"waited in vain for {expression}; {self.errors}"
+            time.sleep(0.05)
+
+    def forget(self) -> None:
+        """Leave the page; what was asked for and complained of before is forgotten."""
+        self.open("about:blank")
+        self.requests.clear()
+        self.complaints.clear()
+        self.errors.clear()
+
+    def fill(self, selector: str, text: str) -> None:
+        """Type into a field as a person does, once it is there."""
+        self.until(f"document.querySelector({json.dumps(selector)}) !== null")
+        self.value(f"document.querySelector({json.dumps(selector)}).focus()")
+        self.send("Input.insertText", text=text)
+
+    def click(self, selector: str) -> None:
+        """Click on something, once it is there. What it leads to begins after this has returned."""
+        self.until(f"document.querySelector({json.dumps(selector)}) !== null")
+        self.value(f"void setTimeout(() => document.querySelector({json.dumps(selector)}).click(), 0)")
+
+    def strangers(self, address: str) -> list[str]:
+        """Return the addresses asked for that are neither the server's nor the page's own."""
+        own = urlsplit(address).netloc
+        return [
+            url
+            for url in self.requests
+            if urlsplit(url).scheme not in ("data", "blob", "about") and urlsplit(url).netloc != own
+        ]
+
+    def complain(self, text: str, address: str = "", *, is_error: bool) -> None:
+        """Keep what the console said."""
+        self.complaints.append(text)
+        if is_error:
+            self.errors.append(f"{text} {address}".strip())
 
     def overflow(self) -> int:
         """Return by how many pixels the page is wider than its window."""
@@ -168,9 +213,12 @@ class Browser:
             case "Network.requestWillBeSent" if tab is not None:
                 tab.requests.append(told["request"]["url"])
             case "Log.entryAdded" if tab is not None:
-                tab.complaints.append(told["entry"]["text"])
-            case "Runtime.consoleAPICalled" | "Runtime.exceptionThrown" if tab is not None:
-                tab.complaints.append(json.dumps(told))
+                entry = told["entry"]
+                tab.complain(entry["text"], entry.get("url", ""), is_error=entry["level"] == "error")
+            case "Runtime.consoleAPICalled" if tab is not None:
+                tab.complain(json.dumps(told["args"]), is_error=told["type"] in ("error", "assert"))
+            case "Runtime.exceptionThrown" if tab is not None:
+                tab.complain(json.dumps(told["exceptionDetails"]), is_error=True)
 
     def close(self) -> None:
         """End the browser and everything that it started."""

@@ -14,8 +14,9 @@ import httpx
 import pytest
 from psycopg import sql
 
-from airflow_browser import CHROMIUM, Browser, browser
 from api_server import api_server
+from browser import Tab, browsing, needs_browser
+from lyceum.alert_settings import AlertSettings
 from lyceum.alerts import raise_alert
 from lyceum.database import Login, connect, login_target
 from lyceum.monitoring import Sample, keep
@@ -165,7 +166,7 @@ def test_the_plugin_loader_registers_nothing_else_of_the_library(served: Served)
 class Visitor:
     """Somebody who has logged in to Airflow with a browser, as a person does."""
 
-    browser: Browser
+    tab: Tab
     served: Served
     pictures: Path
 
@@ -174,36 +175,32 @@ class Visitor:
 
         It fetched nothing from elsewhere, and nobody complained, but of the status that was to be expected.
         """
-        self.browser.open(f"{self.served.address}/plugin/{route}")
+        self.tab.forget()
+        self.tab.open(f"{self.served.address}/plugin/{route}")
         shown = "document.querySelector('iframe').contentDocument"
-        self.browser.wait(
-            f"{shown}.readyState === 'complete' && {shown}.body.innerText.includes({json.dumps(heading)})"
-        )
-        assert self.browser.strangers(self.served.address) == []
-        expected = (
-            [] if status == 200 else [complaint for complaint in self.browser.complaints if f"{status}" in complaint]
-        )
-        assert self.browser.complaints == expected
+        self.tab.until(f"{shown}.readyState === 'complete' && {shown}.body.innerText.includes({json.dumps(heading)})")
+        assert self.tab.strangers(self.served.address) == []
+        expected = [] if status == 200 else [complaint for complaint in self.tab.errors if f"{status}" in complaint]
+        assert self.tab.errors == expected
         assert bool(expected) == (status != 200)
-        return str(self.browser.evaluate(f"{shown}.body.innerText"))
+        return str(self.tab.value(f"{shown}.body.innerText"))
 
     def in_page(self, expression: str) -> Any:
         """Return the value of an expression about the page's document, `page`."""
-        return self.browser.evaluate(f"(page => {expression})(document.querySelector('iframe').contentDocument)")
+        return self.tab.value(f"(page => {expression})(document.querySelector('iframe').contentDocument)")
 
 
 @pytest.fixture(scope="module")
 def visitor(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visitor]:
-    if CHROMIUM is None:
-        pytest.skip("no chromium: Debian's package is enough")
     folder = tmp_path_factory.mktemp("browser")
-    with browser(folder) as tab:
-        tab.dress()
+    with browsing(folder) as browser:
+        tab = browser.tab()
+        tab.look(1280, "light")
         tab.open(served.address)
         tab.fill("input[name=username]", "admin")
         tab.fill("input[name=password]", administrator_password(served.settings))
         tab.click("button[type=submit]")
-        tab.wait("!location.pathname.startsWith('/auth')")
+        tab.until("!location.pathname.startsWith('/auth')")
         yield Visitor(tab, served, folder)
 
 
@@ -211,6 +208,7 @@ LIGHT, DARK = "rgb(246, 247, 248)", "rgb(18, 22, 26)"
 WAREHOUSE, RETENTION = ("lyceum-warehouse", "Lyceum · Warehouse"), ("lyceum-audit-retention", "Lyceum · Audit")
 
 
+@needs_browser
 def test_a_person_sees_an_empty_a_filled_a_failing_and_an_unreachable_warehouse(visitor: Visitor) -> None:
     served = visitor.served
     warehouse = replace(served.warehouse, settings=served.settings)
@@ -233,16 +231,18 @@ def test_a_person_sees_an_empty_a_filled_a_failing_and_an_unreachable_warehouse(
     assert "What must be kept is kept" in visitor.look(*RETENTION)
     for is_dark, colour in ((False, LIGHT), (True, DARK)):
         for route in (WAREHOUSE, RETENTION):
-            visitor.browser.dress(is_dark=is_dark, width=390, height=800)
+            visitor.tab.look(390, "dark" if is_dark else "light", 800)
             visitor.look(*route)
             assert visitor.in_page("getComputedStyle(page.body).backgroundColor") == colour
             # What is wide scrolls in its own place; the page does not.
             assert visitor.in_page("page.documentElement.scrollWidth <= page.documentElement.clientWidth")
-    visitor.browser.dress()
+    visitor.tab.look(1280, "light")
 
     _run_dags(warehouse, clock)
-    raise_alert(warehouse.target, None, "task_failed", "build_analytics.publish", "The task publish failed for good.")
-    raise_alert(warehouse.target, None, "audit_gap", "audit", "Part of the log was gone.")
+    raise_alert(
+        warehouse.target, AlertSettings(), "task_failed", "build_analytics.publish", "The task publish failed for good."
+    )
+    raise_alert(warehouse.target, AlertSettings(), "audit_gap", "audit", "Part of the log was gone.")
     told = visitor.look(*WAREHOUSE)
     assert "The warehouse needs somebody: audit gap, audit" in told
     assert "build_analytics.publish" in told
@@ -262,7 +262,7 @@ def test_a_person_sees_an_empty_a_filled_a_failing_and_an_unreachable_warehouse(
         visitor.look("lyceum-audit-retention", "The warehouse does not answer", 503)
     # The page itself leads back, once the warehouse is there again.
     visitor.in_page("void setTimeout(() => page.querySelector('.banner a').click(), 0)")
-    visitor.browser.wait(
+    visitor.tab.until(
         "document.querySelector('iframe').contentDocument.body.innerText.includes('Keeping or proof is in doubt')"
     )
 

@@ -20,6 +20,7 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from lyceum.alert_settings import AlertSettings
 from lyceum.alerts import raise_alert
 from lyceum.analytics.build import build
 from lyceum.audit import Access, ensure_audit_partitions, heads_of_home, record_access, seal_audit_batches
@@ -100,7 +101,7 @@ def fill(warehouse: Warehouse, folder: Path) -> None:
         record_access(connection, Access("report_read", "report 1"))
         seal_audit_batches(connection, heads_of_home(warehouse.settings))
     for kind in ("audit_heads", "task_failed", "run_late"):
-        raise_alert(warehouse.target, None, kind, "subject", "message")
+        raise_alert(warehouse.target, AlertSettings(), kind, "subject", "message")
     look(warehouse)
 
 

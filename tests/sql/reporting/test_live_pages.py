@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from lyceum.alert_settings import AlertSettings
 from lyceum.alerts import raise_alert
 from lyceum.audit import (
     Access,
@@ -176,9 +177,9 @@ def test_an_open_alert_is_told_once_with_its_instant_and_the_gravest_first(told:
     tenant.collect(deliver(event(1)))
     late = AS_OF + timedelta(hours=4)
     told.measured(late, database_bytes=5e7)
-    raise_alert(told.warehouse.target, None, "records_refused", "college", "Many <records> were refused.")
-    raise_alert(told.warehouse.target, None, "build_behind", "college", "It has waited.")
-    raise_alert(told.warehouse.target, None, "disk_filling", "home", "The disk is full.")
+    raise_alert(told.warehouse.target, AlertSettings(), "records_refused", "college", "Many <records> were refused.")
+    raise_alert(told.warehouse.target, AlertSettings(), "build_behind", "college", "It has waited.")
+    raise_alert(told.warehouse.target, AlertSettings(), "disk_filling", "home", "The disk is full.")
 
     facts = told.warehouse_at(late)
 
@@ -270,7 +271,7 @@ def test_a_dag_whose_last_run_failed_is_a_finding_until_one_succeeds(told: Told,
     assert "build_analytics, 2024-05-15 12:30 UTC: failed, 4.0 s" in page_of(told, facts)
     assert subjects(told.warehouse_at(dags=(mended,))) == []
     # An alert tells of the task that failed, which is more.
-    raise_alert(told.warehouse.target, None, "task_failed", "build_analytics.publish", "It failed.")
+    raise_alert(told.warehouse.target, AlertSettings(), "task_failed", "build_analytics.publish", "It failed.")
     assert subjects(told.warehouse_at(dags=(failed,))) == [("task_failed", "build_analytics.publish")]
 
 

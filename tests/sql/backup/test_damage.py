@@ -17,6 +17,7 @@ import psycopg
 import pyarrow
 import pytest
 
+from lyceum.alerts import open_alerts
 from lyceum.backup import (
     BaseBackup,
     DamagedBackupError,
@@ -30,7 +31,9 @@ from lyceum.backup.catalogue import RECORD, StoredPart
 from lyceum.backup.manifest import compression_by_name, open_part
 from lyceum.backup.stored_files import digest_of
 from lyceum.backup.wal_archive import archive_up_to_now, failing_archiver, segments
+from lyceum.database import connect, target
 from lyceum.errors import ConfigurationError, RetryableError
+from lyceum.monitoring import watch
 from sql.backup.conftest import Home, numbers_in, restored_settings  # type: ignore[import-not-found]
 
 
@@ -262,6 +265,13 @@ def test_a_server_that_cannot_archive_is_not_backed_up_in_silence(home: Home) ->
         assert connection.execute("show archive_command").fetchone() != ("true",)
 
 
+def archiving_alerts(home: Home) -> list[str]:
+    """Return whom monitoring alerts of because the log is not archived, after a look at the server."""
+    watch(home.settings, datetime.now(UTC))
+    with connect(target(home.settings)) as connection:
+        return [alert.subject for alert in open_alerts(connection) if alert.kind == "log_not_archived"]
+
+
 def test_a_log_that_the_archive_does_not_take_is_told_and_kept(
     home: Home, backup: BaseBackup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -281,6 +291,7 @@ def test_a_log_that_the_archive_does_not_take_is_told_and_kept(
         assert report.wal_problem is not None
         assert str(row[0]) in report.wal_problem
         assert failing_archiver(home.administrator()) is not None
+        assert archiving_alerts(home) == ["server"]
         assert kept.read_bytes() == b"of another server"
         kept.unlink()
         waiting = 1
@@ -289,4 +300,5 @@ def test_a_log_that_the_archive_does_not_take_is_told_and_kept(
             waiting = connection.execute("select from pg_ls_archive_statusdir() where name like '%.ready'").rowcount
     second = create_backup(home.settings)
     assert second.wal_problem is None
+    assert archiving_alerts(home) == []
     assert verify_backup(home.folder, report.backup).gap is None, "the server kept what the archive did not take"

@@ -76,18 +76,11 @@ class Schools:
             return cursor.fetchall() if cursor.description else []
 
     def people(self, kind: Kind, period: Period = WEEK, organization_id: int | None = None) -> list[int]:
-        """Return learners who teach nothing, or trainers, of whom the period has a row."""
+        """Return learners or trainers of whom the period has a row."""
         rows = self.query(
             """
-            with told as (
-                select subject_id, subject_type, period_type, period_start
-                from stage_three.aggregated_analytics where organization_id = %s
-            )
-            select distinct subject_id from told
-            where subject_type = %s and period_type = %s and period_start = %s
-            and (subject_type = 'trainer'
-                or subject_id not in (select subject_id from told where subject_type = 'trainer'))
-            order by 1
+            select distinct subject_id from stage_three.aggregated_analytics
+            where organization_id = %s and subject_type = %s and period_type = %s and period_start = %s order by 1
             """,
             organization_id or self.organization_id,
             kind,
@@ -95,6 +88,11 @@ class Schools:
             period.start,
         )
         return [user_id for (user_id,) in rows]
+
+    def mere_learners(self) -> list[int]:
+        """Return the learners of the week who teach nothing: trainers see both of their reports."""
+        trainers = self.people("trainer")
+        return [user_id for user_id in self.people("learner") if user_id not in trainers]
 
 
 @contextmanager

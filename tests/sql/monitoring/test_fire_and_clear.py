@@ -113,7 +113,7 @@ def test_a_lock_that_somebody_waits_for(
         def become(step: Step) -> None:
             if step == "wrong":
                 waits.start()
-                while not connection.execute("select from pg_locks where not granted").fetchall():
+                while not connection.execute("select from pg_locks where waitstart is not null").fetchall():
                     waits.join(0.05)
                     assert waits.is_alive()
             if step == "mended":

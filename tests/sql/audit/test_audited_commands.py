@@ -94,6 +94,7 @@ NOT_AUDITED: dict[str, str] = {
     "validate": _SCHEDULED,
     "seal": _SCHEDULED,
     "docs": _SHOWS_NOBODY,
+    "lineage": _SHOWS_NOBODY,
     "keys status": _SHOWS_NOBODY,
     "security check": _SHOWS_NOBODY,
     "security generate": "writes files of the checkout",

@@ -29,6 +29,7 @@ from lyceum.archiving.manifest import Manifest
 from lyceum.archiving.scope import ArchiveScope, find_rows, scope_of_partition
 from lyceum.archiving.table_rows import has_rows, pin_text_forms, read_shape
 from lyceum.audit import Access, ensure_audit_partitions, record_access
+from lyceum.data_versions import ANSWERED_FROM, advance_versions
 from lyceum.database import Connection
 from lyceum.errors import ConfigurationError, RetryableError
 from lyceum.partitions import Period, ensure_for_dates, keep_partitions, read_existing
@@ -212,6 +213,8 @@ def _restore_rows(
             elif manifest.rows:
                 load_archive(connection, files, archive, manifest)
                 loaded = manifest.rows
+                if scope.table in ANSWERED_FROM:
+                    advance_versions(connection)
             faults.reach("partition_restore.rows_loaded")
             connection.execute(
                 """

@@ -9,6 +9,7 @@ from datetime import datetime
 
 from psycopg.types.json import Jsonb
 
+from lyceum.data_versions import advance_versions
 from lyceum.database import Connection
 
 
@@ -156,10 +157,7 @@ def mark_rekeyed(connection: Connection, erasure: OpenErasure, rows: Mapping[str
     """Add up what has changed, in the transaction that changed it, and let the organization's version grow if anything has."""
     _add(connection, erasure, "row_counts", rows)
     if rows:
-        connection.execute(
-            "update ops.organization_watermarks set data_version = data_version + 1 where organization_id = %s",
-            [erasure.organization_id],
-        )
+        advance_versions(connection, erasure.organization_id)
     connection.execute(
         """
         update ops.erasures

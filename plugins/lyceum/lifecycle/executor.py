@@ -20,6 +20,7 @@ from lyceum import faults
 from lyceum.analytics.scope import build_lock
 from lyceum.archiving import ArchiveError, archive_files
 from lyceum.archiving.partitions import archive_partition, is_archived
+from lyceum.data_versions import ANSWERED_FROM, advance_versions
 from lyceum.database import Connection, ConnectionTarget
 from lyceum.errors import LyceumError, RetryableError
 from lyceum.lifecycle.holds import RAW, read_needs
@@ -183,6 +184,9 @@ class Executor:
             faults.reach("cleanup.partition_dropped")
             self.done.append(Done(step, byte_length))
             _LOG.info("dropped partition %s", step.name, extra={"partition": step.name, "bytes": byte_length})
+            if step.parent_table in ANSWERED_FROM:
+                # Not at the end: nobody shall be answered from what is kept of it while others are archived.
+                self._finish_records()
         return is_dropped
 
     def _release(self, steps: Sequence[DropPartition]) -> None:
@@ -274,12 +278,16 @@ class Executor:
 
     def _finish_records(self) -> None:
         """Mark what is gone as gone, also where the clean-up that dropped it died before it could say so."""
-        self._connection.execute(
-            """
-            update ops.partition_drops set is_finished = true
-            where not is_finished and to_regclass('partitions.' || quote_ident(partition_name)) is null
-            """
-        )
+        with self._connection.transaction():
+            finished = self._connection.execute(
+                """
+                update ops.partition_drops set is_finished = true
+                where not is_finished and to_regclass('partitions.' || quote_ident(partition_name)) is null
+                returning parent_table
+                """
+            ).fetchall()
+            if ANSWERED_FROM & {table for (table,) in finished}:
+                advance_versions(self._connection)
 
     def _hold(self, step: Step, held_by: str, reason: str, *, needs_attention: bool = False) -> None:
         assert not isinstance(step, RemoveRows)

@@ -100,13 +100,19 @@ def test_a_year_is_in_the_table_or_in_a_proven_archive_wherever_the_clean_up_die
     from lyceum.archiving.partitions import restore_partition
 
     as_of = datetime(2027, 1, 2, 1, 35, tzinfo=UTC)
+    connection.execute(
+        "insert into ops.organization_watermarks (organization_id) values (%s)", [tenant.organization.organization_id]
+    )
     for point in YEARLY:
         connection.execute("delete from ops.partition_archives")
+        connection.execute("update ops.organization_watermarks set data_version = 0")
         years = old_year(tenant, connection)
         die(warehouse, "yearly", as_of, point)
         report = cleanup("yearly", as_of)
 
         assert report.holds == (), point
+        version = connection.execute("select data_version from ops.organization_watermarks").fetchone()
+        assert version == (1,), f"{point}: answers that were kept of that year would be given again"
         assert leaves(connection, "aggregated_analytics_p2019") == [], point
         with warehouse.connect(autocommit=True) as restoring:
             restore_partition(

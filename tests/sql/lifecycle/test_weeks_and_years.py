@@ -144,6 +144,35 @@ def test_a_year_of_stage_three_is_archived_and_dropped_after_seven_years(
     ) == [(2020,)]
 
 
+def test_whatever_was_kept_of_a_year_is_of_another_version_once_it_goes_or_comes_back(
+    tenant: Tenant, connection: Connection, cleanup: Cleanup, warehouse: Warehouse
+) -> None:
+    from lyceum.archiving.partitions import restore_partition
+
+    def version() -> int:
+        ((found,),) = connection.execute("select data_version from ops.organization_watermarks").fetchall()
+        return int(found)
+
+    give_years(tenant, connection, 2019)
+    ensure_for_dates(connection, LEARNERS, [date(2026, 11, 2)])
+    connection.execute(
+        "insert into ops.organization_watermarks (organization_id, data_version) values (%s, 7)",
+        [tenant.organization.organization_id],
+    )
+    as_of = datetime(2027, 1, 2, 1, 35, tzinfo=UTC)
+    assert cleanup("weekly", as_of).partitions_dropped > 0
+    assert version() == 7, "no answer is told from stage two"
+
+    cleanup("yearly", as_of)
+    assert version() == 8
+    cleanup("yearly", as_of)
+    assert version() == 8, "nothing went"
+    restore_partition(connection, warehouse.settings, YEARS, "aggregated_analytics_p2019", as_of, timedelta(days=30))
+    assert version() == 9
+    restore_partition(connection, warehouse.settings, YEARS, "aggregated_analytics_p2019", as_of, timedelta(days=60))
+    assert version() == 9, "its rows were there"
+
+
 def test_a_year_whose_archive_is_damaged_stays_until_it_is_mended(
     tenant: Tenant, connection: Connection, cleanup: Cleanup, warehouse: Warehouse
 ) -> None:

@@ -97,8 +97,9 @@ def test_every_variable_of_lyceum_is_one_that_the_settings_read() -> None:
     used = {name for service in services() for name in environment(service) if name.startswith("LYCEUM_")}
     exported = set(re.findall(r"export (LYCEUM_\w+)=", (DOCKER / "start").read_text()))
 
-    assert used == {"LYCEUM_HOME", "LYCEUM_WAREHOUSE_DATABASE", "LYCEUM_AIRFLOW_DATABASE"}
-    assert exported == {"LYCEUM_DATABASE_URL", "LYCEUM_API_DATABASE_URL", "LYCEUM_ALERT_URL"}
+    mail = {"LYCEUM_ALERT_EMAIL", "LYCEUM_ALERT_EMAIL_FROM", "LYCEUM_RUNBOOK_URL"}
+    assert used == {"LYCEUM_HOME", "LYCEUM_WAREHOUSE_DATABASE", "LYCEUM_AIRFLOW_DATABASE", *mail}
+    assert exported == {"LYCEUM_DATABASE_URL", "LYCEUM_API_DATABASE_URL", "LYCEUM_ALERT_URL", "LYCEUM_SMTP_URL"}
     exported |= set(re.findall(r"export (LYCEUM_\w+)=", (DOCKER / "start-api").read_text()))
     assert used | exported <= asked.names
 

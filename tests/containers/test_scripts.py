@@ -56,11 +56,11 @@ def test_every_secret_is_made_once_in_a_folder_that_is_closed_to_others(secrets:
     again = subprocess.run(["sh", str(secrets.parent / "make-secrets")], check=True, capture_output=True, text=True)
 
     assert set(made) == set(compose()["secrets"])
-    assert len(set(made.values())) == len(made)
+    assert len(set(made.values())) == len(made) - 1, "two are empty"
     assert stat.S_IMODE(secrets.stat().st_mode) == 0o700
     modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in secrets.iterdir()}
-    assert modes == {**dict.fromkeys(made, 0o444), "alert_url": 0o644}
-    assert [name for name, content in made.items() if not content] == ["alert_url"]
+    assert modes == {**dict.fromkeys(made, 0o444), "alert_url": 0o644, "smtp_url": 0o644}
+    assert {name for name, content in made.items() if not content} == {"alert_url", "smtp_url"}
     assert re.fullmatch("[0-9a-f]{48}", made["database_password"])
     assert re.fullmatch("[0-9a-f]{128}", made["airflow_jwt_secret"])
     Fernet(made["airflow_fernet_key"])
@@ -76,17 +76,22 @@ def test_commands_get_the_address_with_the_password_of_the_secret(secrets: Path)
         "DATABASE_LOGIN": "lyceum_pipeline",
     }
     password = (secrets / "database_password").read_text()
-    program = "import os; print(os.environ['LYCEUM_DATABASE_URL'], os.environ.get('LYCEUM_ALERT_URL'))"
+    program = "import os; print(os.environ['LYCEUM_DATABASE_URL'], os.environ.get('LYCEUM_ALERT_URL'), os.environ.get('LYCEUM_SMTP_URL'))"
     of_reports = "import os; print(os.environ['LYCEUM_API_DATABASE_URL'])"
     of_the_api = "import os; print({k: v for k, v in os.environ.items() if 'DATABASE_URL' in k or 'REPLICA' in k})"
 
     def output(*command: str) -> str:
         return subprocess.run(command, env=variables, check=True, capture_output=True, text=True).stdout.strip()
 
-    url, alert_url = output("sh", str(DOCKER / "start"), sys.executable, "-c", program).split()
+    url, *told_at = output("sh", str(DOCKER / "start"), sys.executable, "-c", program).split()
+    assert told_at == ["None", "None"]
     (secrets / "alert_url").write_text("https://chat.example/hook\n")
-    assert alert_url == "None"
-    assert output("sh", str(DOCKER / "start"), sys.executable, "-c", program) == f"{url} https://chat.example/hook"
+    (secrets / "smtp_url").write_text("smtps://lyceum:secret@mail.example\n")
+    assert output("sh", str(DOCKER / "start"), sys.executable, "-c", program).split() == [
+        url,
+        "https://chat.example/hook",
+        "smtps://lyceum:secret@mail.example",
+    ]
     assert url == f"postgresql://lyceum_pipeline:{password}@pgbouncer:6432/lyceum"
     settings = Settings.from_environment({"LYCEUM_DATABASE_URL": url}, Path())
     assert settings.warehouse_database == "lyceum"

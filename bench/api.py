@@ -106,7 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--learners", type=int, default=50, help="of an organization, on average")
     parser.add_argument("--days", type=int, default=400)
     parser.add_argument("--seconds", type=int, default=5, help="how long each endpoint is asked at each load")
-    parser.add_argument("--connections", default="1,4,16", help="how many ask at a time; several with commas")
+    parser.add_argument("--connections", default="1,2,4,16", help="how many ask at a time; several with commas")
     parser.add_argument("--workers", type=int, default=2, help="processes of the API")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the warehouse there, or take it up again")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there, too")

@@ -110,7 +110,9 @@ def _show(console: Console, found: Lineage, passed: tuple[Passed, ...], shown: t
     )
     console.print(f"[bold]{found.table}[/] of {escape(found.organization)}, {days}")
     build = f" by build {found.version.build_id}" if found.version.build_id is not None else ""
-    console.print(f"published: version {found.version.data_version}{build}, data as of {found.version.data_as_of}")
+    console.print(
+        f"published: version {found.version.data_version}{build}, data as of {_minute(found.version.data_as_of)}"
+    )
     if found.shown is not None:
         console.print(
             f"shown: version {found.shown.version} of the view, refresh {found.shown.refresh_id}, from published version "
@@ -156,25 +158,34 @@ def _show_events(console: Console, found: Lineage) -> None:
     console.print("\n[bold]Builds[/] that told these days last")
     for build in found.builds:
         console.print(
-            f"  {build.build_id}  as of {build.as_of}  {escape(build.run_id)}  {build.events:,} events", soft_wrap=True
+            f"  {build.build_id}  as of {_minute(build.as_of)}  {escape(build.run_id)}  {_counted(build.events)}",
+            soft_wrap=True,
         )
     console.print("\n[bold]Inputs[/]")
     for source, events in found.inputs:
         if source.fingerprint is None:
-            console.print(f"  {escape(source.source)}: replayed from quarantine  {events:,} events")
+            console.print(f"  {escape(source.source)}: replayed from quarantine  {_counted(events)}")
         else:
             console.print(
-                f"  {escape(source.source)}: {escape(str(source.name))}  {events:,} events\n    sha256 {source.fingerprint.hex()}, "
-                f"{source.byte_length:,} bytes, first seen {source.first_seen_at}",
+                f"  {escape(source.source)}: {escape(str(source.name))}  {_counted(events)}\n    sha256 {source.fingerprint.hex()}, "
+                f"{source.byte_length:,} bytes, first seen {_minute(source.first_seen_at)}",
                 soft_wrap=True,
             )
     console.print("\n[bold]Batches[/]")
     for batch in found.batches[:_SHOWN_BATCHES]:
         voided = f", {batch.voided_events:,} voided" if batch.voided_events else ""
         console.print(
-            f"  {batch.batch_id}  records {batch.first_ordinal:,} to {batch.last_ordinal:,}  {batch.events:,} events{voided}  "
-            f"collected {batch.collected_at} by {escape(batch.run_id)}",
+            f"  {batch.batch_id}  records {batch.first_ordinal:,} to {batch.last_ordinal:,}  {_counted(batch.events)}{voided}  "
+            f"collected {_minute(batch.collected_at)} by {escape(batch.run_id)}",
             soft_wrap=True,
         )
     if len(found.batches) > _SHOWN_BATCHES:
         console.print(f"  and {len(found.batches) - _SHOWN_BATCHES:,} more: --json has them all")
+
+
+def _counted(events: int) -> str:
+    return f"{events:,} {'event' if events == 1 else 'events'}"
+
+
+def _minute(instant: datetime | None) -> str:
+    return "never" if instant is None else f"{instant:%Y-%m-%d %H:%M} UTC"

@@ -136,7 +136,9 @@ def _give_password(
     connection: psycopg.Connection[TupleRow], administrator: ConnectionTarget, settings: Settings, login: Login
 ) -> None:
     password = _ensure_password(password_file(settings, login))
-    if _may_log_in(replace(administrator, user=login.value, password=password), settings, login):
+    made = connection.execute("select rolcanlogin from pg_roles where rolname = %s", [login.value]).fetchone()
+    # One that has just been made is not tried out: the refusal would be in the audit trail.
+    if made == (True,) and _may_log_in(replace(administrator, user=login.value, password=password), settings, login):
         return
     verifier = connection.pgconn.encrypt_password(password.encode(), login.value.encode(), b"scram-sha-256").decode()
     connection.execute(

@@ -142,6 +142,28 @@ def test_no_password_reaches_a_log_of_the_server(own_server: Settings) -> None:
     assert [password for password in passwords if re.search(re.escape(password), logs)] == []
 
 
+def test_making_the_logins_leaves_no_refused_one_on_the_record(own_server: Settings) -> None:
+    administrator = database.ensure_available(own_server)
+    database.migrate(administrator, own_server)
+    provision_backup(administrator, own_server)
+
+    logs = "".join(path.read_text() for path in own_server.server_logs.iterdir() if path.is_file())
+    assert "connection authorized" in logs
+    assert [line for line in logs.splitlines() if "authentication failed" in line or "FATAL" in line] == []
+
+
+def test_a_password_that_was_changed_on_the_server_is_given_again(own_server: Settings) -> None:
+    administrator = database.ensure_available(own_server)
+    database.migrate(administrator, own_server)
+    with database.connect(administrator, autocommit=True) as connection:
+        connection.execute("alter role lyceum_pipeline password 'somebody''s own'")
+
+    database.migrate(administrator, own_server)
+
+    with database.connect(database.target(own_server)) as connection:
+        assert connection.execute("select session_user").fetchone() == ("lyceum_pipeline",)
+
+
 def test_a_login_without_a_password_says_how_to_make_one(own_server: Settings, tmp_path: Path) -> None:
     database.ensure_available(own_server)
 

@@ -39,7 +39,7 @@ from lyceum.serving.figures import (
 )
 from lyceum.serving.paging import Paging, broken_cursor
 from lyceum.serving.problems import Problem
-from lyceum.serving.questions import Answer, Question, Reading, Source
+from lyceum.serving.questions import UNEXPIRED, Answer, Question, Reading, Source
 from lyceum.serving.ranges import Range, start_of
 from lyceum.serving.transactions import Statement
 
@@ -206,8 +206,7 @@ select {_columns(Report, "reports")}
 from api.reports as reports
 where
     reports.organization_id = %(organization_id)s
-    and reports.status <> 'expired'
-    and (reports.expires_at is null or reports.expires_at > now())
+    and {UNEXPIRED}
 """
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lyceum.store_urls import folder_of, store_url
+from lyceum.store_urls import path_of, store_url
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class ReportSettings:
     @property
     def folder(self) -> Path | None:
         """The folder that `url` names; None where it names none, or another store."""
-        return folder_of(self.url)
+        return path_of(self.url)
 
     def environment(self) -> dict[str, str]:
         """Return the variables from which a child process reads these same settings."""

@@ -17,7 +17,7 @@ from lyceum.errors import ConfigurationError
 from lyceum.key_settings import KeySettings
 from lyceum.report_settings import ReportSettings
 from lyceum.serving_settings import ServingSettings
-from lyceum.store_urls import folder_of, store_url
+from lyceum.store_urls import path_of, store_url
 from lyceum.token_settings import IssuerSettings
 
 _DATABASE_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
@@ -177,7 +177,7 @@ class Settings:
     @property
     def archives(self) -> Path:
         """Parquet archives and their manifests, unless `archives_url` names a store that is no folder."""
-        return folder_of(self.archives_url) or self.home / "archives"
+        return path_of(self.archives_url) or self.home / "archives"
 
     @property
     def reports(self) -> Path:

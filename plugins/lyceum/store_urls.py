@@ -18,8 +18,8 @@ def store_url(value: str | None, cwd: Path) -> str | None:
     return f"{_FILE}{quote(str((cwd / path.expanduser()).absolute()))}"
 
 
-def folder_of(url: str | None) -> Path | None:
-    """Return the folder that a URL names; None where it names none, or another store."""
+def path_of(url: str | None) -> Path | None:
+    """Return the path that a URL names on this machine; None where it names none, or another store."""
     if url is None or not url.startswith(_FILE):
         return None
     return Path(unquote(url.removeprefix(_FILE)))

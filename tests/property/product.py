@@ -146,7 +146,7 @@ class Product:
         interrupt("audit_candidates")
         steps.audit_candidates(target, settings, begun.build_id)
         interrupt("publish")
-        steps.publish_candidates(target, begun.build_id)
+        steps.publish_candidates(target, settings, begun.build_id)
 
     # What is in the database
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lyceum.store_urls import folder_of, store_url
+from lyceum.store_urls import path_of, store_url
 
 
 @pytest.mark.parametrize(
@@ -23,4 +23,4 @@ from lyceum.store_urls import folder_of, store_url
 def test_a_folder_becomes_a_url_and_the_folder_again(written: str | None, url: str | None, folder: Path | None) -> None:
     assert store_url(written, Path("/srv")) == url
     assert store_url(url, Path("/elsewhere")) == url
-    assert folder_of(url) == folder
+    assert path_of(url) == folder

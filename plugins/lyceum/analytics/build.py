@@ -100,13 +100,12 @@ def audit_candidates(target: ConnectionTarget, settings: Settings, build_id: int
     _locked_step(target, build_id, "audit_candidates", lambda: _audit_candidates(target, settings, build_id))
 
 
-def publish_candidates(target: ConnectionTarget, build_id: int, settings: Settings | None = None) -> Publication:
-    """Step `publish`: the candidates become the published version, in one transaction; told where `settings` say."""
+def publish_candidates(target: ConnectionTarget, settings: Settings, build_id: int) -> Publication:
+    """Step `publish`: the candidates become the published version, in one transaction."""
     with connect(target) as connection:
         running = scope.running_build(connection, build_id)
     publication = _locked_step(target, build_id, "publish", lambda: _publish(target, running))
-    if settings is not None:
-        _tell_publication(target, settings, build_id, publication)
+    _tell_publication(target, settings, build_id, publication)
     return publication
 
 

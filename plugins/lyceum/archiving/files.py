@@ -13,7 +13,7 @@ from typing import BinaryIO, Protocol
 
 from lyceum.errors import RetryableError
 from lyceum.settings import Settings
-from lyceum.store_urls import folder_of
+from lyceum.store_urls import path_of
 
 _BLOCK = 1 << 20
 STAGED = ".part"
@@ -64,7 +64,7 @@ def archive_files(settings: Settings) -> ArchiveFiles:
 
     Raises `ConfigurationError` when nothing here knows how to reach the store.
     """
-    if settings.archives_url is None or folder_of(settings.archives_url) is not None:
+    if settings.archives_url is None or path_of(settings.archives_url) is not None:
         return LocalFiles(settings.archives)
     from lyceum.archiving.store import open_store
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from lyceum.lineage.models import Passed
     from lyceum.lineage.periods import Period
-    from lyceum.lineage.tracing import Lineage, Source
+    from lyceum.lineage.tracing import Lineage
 
 _SHOWN_BATCHES = 20
 
@@ -80,21 +81,11 @@ def lineage(
         "shown_by": shown,
         "models": passed,
         "builds": found.builds,
-        "inputs": [{**_told(source), "events": events} for source, events in found.inputs],
+        "inputs": [{**asdict(source), "events": events} for source, events in found.inputs],
         "batches": found.batches,
         "rosters": found.rosters,
     }
     invocation.result(value, lambda console: _show(console, found, passed, shown))
-
-
-def _told(source: Source) -> dict[str, object]:
-    return {
-        "source": source.source,
-        "name": source.name,
-        "fingerprint": source.fingerprint,
-        "byte_length": source.byte_length,
-        "first_seen_at": source.first_seen_at,
-    }
 
 
 def _show(console: Console, found: Lineage, passed: tuple[Passed, ...], shown: tuple[str, ...]) -> None:

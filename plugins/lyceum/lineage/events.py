@@ -19,12 +19,13 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 from uuid import UUID, uuid4, uuid5
 
 import httpx
 
 from lyceum.errors import LyceumError
+from lyceum.store_urls import path_of
 
 _LOG = logging.getLogger("lyceum.lineage")
 
@@ -35,7 +36,6 @@ _FACETS = "https://openlineage.io/spec/facets"
 _IDS = UUID("0f0b2a8a-6a1c-5d7e-9d56-1f2b8d5c6a10")
 _PATH = "/api/v1/lineage"
 _SECONDS = 5.0
-_FILE_URL = "file://"
 
 Moment = Literal["START", "COMPLETE", "FAIL"]
 
@@ -164,8 +164,9 @@ def _facet(schema: str, **values: object) -> Mapping[str, object]:
 
 def _send(address: str, event: Mapping[str, object]) -> None:
     text = json.dumps(event, separators=(",", ":"))
-    if address.startswith(_FILE_URL):
-        _append(Path(unquote(address.removeprefix(_FILE_URL))), text + "\n")
+    file = path_of(address)
+    if file is not None:
+        _append(file, text + "\n")
         return
     parts = urlsplit(address)
     # A bare address is that of a backend; one with a path is the whole.

@@ -53,10 +53,15 @@ def published_is_view(model: str) -> bool:
     return model.startswith("mv_")
 
 
+def source_relation(manifest: Manifest, unique_id: str) -> str:
+    """Return schema.table of a source."""
+    source = manifest.sources[unique_id]
+    return f"{source.schema}.{source.identifier}"
+
+
 def _look_up(manifest: Manifest, unique_id: str) -> tuple[Passed, list[str]]:
     if unique_id in manifest.sources:
-        source = manifest.sources[unique_id]
-        return Passed("source", f"{source.schema}.{source.identifier}", None, ()), []
+        return Passed("source", source_relation(manifest, unique_id), None, ()), []
     node = manifest.nodes[unique_id]
     parents = sorted(set(node.depends_on_nodes))
     kind: Literal["model", "seed"] = "seed" if unique_id.startswith("seed.") else "model"
@@ -65,6 +70,4 @@ def _look_up(manifest: Manifest, unique_id: str) -> tuple[Passed, list[str]]:
 
 
 def _name(manifest: Manifest, unique_id: str) -> str:
-    if unique_id in manifest.sources:
-        return f"{manifest.sources[unique_id].schema}.{manifest.sources[unique_id].identifier}"
-    return manifest.nodes[unique_id].name
+    return source_relation(manifest, unique_id) if unique_id in manifest.sources else manifest.nodes[unique_id].name

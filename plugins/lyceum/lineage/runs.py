@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lyceum.database import ConnectionTarget, connect
 from lyceum.lineage.events import NAMESPACE, Dataset, JobRun, Teller, current_job
+from lyceum.lineage.models import source_relation
 
 if TYPE_CHECKING:
     from dbt.contracts.graph.manifest import Manifest
@@ -90,8 +91,7 @@ def _relations_read(manifest: Manifest, node: Any) -> set[str]:
 
 def _relation(manifest: Manifest, unique_id: str) -> str:
     if unique_id in manifest.sources:
-        source = manifest.sources[unique_id]
-        return f"{source.schema}.{source.identifier}"
+        return source_relation(manifest, unique_id)
     node = manifest.nodes[unique_id]
     return f"{node.schema}.{node.alias}"
 

@@ -9,6 +9,7 @@ from typing import Any
 from lyceum.analytics.publish import published_tables
 from lyceum.database import Connection
 from lyceum.errors import ConfigurationError
+from lyceum.lineage.models import published_is_view
 from lyceum.lineage.periods import Period, Span, span_of
 from lyceum.organizations import Organization
 from lyceum.security.rights import RELATIONS
@@ -146,15 +147,14 @@ def trace(
     `back_days` before the period are taken with it, for columns that look back. Views and `learner_courses` speak for everything
     up to their last day, whatever day is asked for. Raises `ConfigurationError` where nothing is published.
     """
-    version = _version(connection, organization)
-    shown = _shown(connection, table, organization) if table.rpartition(".")[2].startswith("mv_") else None
-    if shown is not None:
-        last, version_of_view = shown
-        span, told = Span(None, last), version_of_view
+    version, shown = _version(connection, organization), None
+    if published_is_view(PUBLISHED[table]):
+        last, shown = _shown(connection, table, organization)
+        span = Span(None, last)
     elif table == "stage_three.learner_courses":
-        span, told = Span(None, _last_day(version, organization)), None
+        span = Span(None, _last_day(version, organization))
     else:
-        span, told = span_of(day or _last_day(version, organization), period), None
+        span = span_of(day or _last_day(version, organization), period)
         assert span.first is not None
         span = replace(span, first=span.first - timedelta(days=back_days))
     batches = _batches(connection, organization, span)
@@ -165,7 +165,7 @@ def trace(
         span=span,
         looks_back_days=_LOOKS_BACK.get(table, 0) if back_days == 0 and span.first is not None else 0,
         version=version,
-        shown=told,
+        shown=shown,
         builds=_builds(connection, batches),
         batches=batches,
         rosters=_rosters(connection, organization, span),
@@ -201,7 +201,7 @@ def _shown(connection: Connection, table: str, organization: Organization) -> tu
         order by version desc
         limit 1
         """,
-        [organization.organization_id, table.rpartition(".")[2]],
+        [organization.organization_id, PUBLISHED[table]],
     ).fetchone()
     if row is None:
         raise ConfigurationError(

@@ -88,7 +88,7 @@ def publish(begun: BegunBuild) -> dict[str, int]:
     from lyceum.database import target
 
     where = settings()
-    published = build.publish_candidates(target(where), begun["build_id"], where)
+    published = build.publish_candidates(target(where), where, begun["build_id"])
     return dict(published.rows)
 
 

@@ -254,7 +254,7 @@ def test_a_build_that_is_between_two_steps_publishes_nothing_of_the_person(schoo
     school.erase(min(old))
 
     with pytest.raises(LyceumError, match="abandoned"):
-        builds.publish_candidates(target, begun.build_id)
+        builds.publish_candidates(target, settings, begun.build_id)
     school.campus.build(ERASED_AT + HOUR)
     require_erased(school, old, hashes)
     assert school.campus.query("select count(*) from ops.pending_hours") == [(0,)]
